@@ -1,0 +1,247 @@
+"""The `lifecycle` command. This edge reads the clock and the environment; nothing below it does."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lifecycle_ml.cli import clock
+from lifecycle_ml.errors import ConfigError, LifecycleError
+from lifecycle_ml.settings import Settings
+from lifecycle_ml.workspace import Workspace, load_workspace
+
+app = typer.Typer(
+    name="lifecycle",
+    help="Churn and expansion for B2B subscriptions: scores with reasons, owners and actions.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+features_app = typer.Typer(help="What is known about an account.", no_args_is_help=True)
+app.add_typer(features_app, name="features")
+
+WorkspaceOption = Annotated[
+    Path, typer.Option("--workspace", help="Folder with features/, training/ or serving/.")
+]
+AsOfOption = Annotated[
+    str | None, typer.Option("--as-of", help="Date to stand on, YYYY-MM-DD; default today (UTC).")
+]
+KnownAtOption = Annotated[
+    str | None,
+    typer.Option("--known-at", help="Replay what was known at this date; default the as-of date."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def main() -> None:
+    """Run the command line: exit 0 on success, 2 on a user's mistake, 1 on a fault."""
+    try:
+        app()
+    except LifecycleError as error:
+        print(f"lifecycle: {error}", file=sys.stderr)  # noqa: T201 - the one place errors are said
+        sys.exit(error.exit_code)
+
+
+def parse_day(text: str | None, option: str = "--as-of") -> date:
+    """Return the date of an option, today in UTC where it was not given."""
+    if text is None:
+        return clock.today()
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"{option} {text!r} is not a date; write YYYY-MM-DD.") from error
+
+
+def known_at_of(text: str | None) -> datetime | None:
+    """Return the midnight of --known-at, None where it was not given."""
+    return None if text is None else datetime.combine(parse_day(text, "--known-at"), time())
+
+
+def open_workspace(path: Path) -> tuple[Workspace, Settings]:
+    """Return the workspace at `path` and the settings of the environment for it."""
+    workspace = load_workspace(path)
+    return workspace, Settings.read(workspace.root)
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="New workspace folder.")]) -> None:
+    """Make a workspace: one SELECT per canonical table, ready to be pointed at your tables."""
+    from lifecycle_ml.cli import newcomer
+
+    newcomer.init(folder)
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Folder for the tables; truth goes to FOLDER-truth.")],
+    accounts: Annotated[int, typer.Option(help="How many accounts.", min=1)] = 600,
+    seed: Annotated[int, typer.Option(help="Same seed, same company.")] = 7,
+) -> None:
+    """Write the tables of a synthetic B2B company whose true causes of churn are known."""
+    from lifecycle_ml.cli import newcomer
+
+    newcomer.simulate(folder, accounts, seed)
+
+
+@app.command()
+def check(
+    part: Annotated[str, typer.Argument(help="all, features or serving.")] = "all",
+    workspace: WorkspaceOption = Path(),
+    as_of: AsOfOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Say what is wrong with the tables, features and rules, and what it costs."""
+    from lifecycle_ml.cli import inspect
+
+    inspect.check(*open_workspace(workspace), part, parse_day(as_of), as_json=json)
+
+
+@features_app.command("list")
+def features_list(workspace: WorkspaceOption = Path(), json: JsonOption = False) -> None:
+    """List the features of the workspace."""
+    from lifecycle_ml.cli import inspect
+
+    inspect.list_features(open_workspace(workspace)[0], as_json=json)
+
+
+@features_app.command("show")
+def features_show(
+    name: Annotated[str, typer.Argument(help="Name of a feature.")], workspace: WorkspaceOption = Path()
+) -> None:
+    """Show one feature: what it measures, its unit, what null means, how it reads as evidence."""
+    from lifecycle_ml.cli import inspect
+
+    inspect.show_feature(open_workspace(workspace)[0], name)
+
+
+@features_app.command("build")
+def features_build(
+    out: Annotated[Path, typer.Argument(help="Parquet file to write the matrix to.")],
+    workspace: WorkspaceOption = Path(),
+    as_of: AsOfOption = None,
+    known_at: KnownAtOption = None,
+) -> None:
+    """Write the matrix of all customers as of a date."""
+    from lifecycle_ml.cli import inspect
+
+    inspect.build(*open_workspace(workspace), parse_day(as_of), known_at_of(known_at), out)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A file of training/, without .toml.")] = "churn",
+    workspace: WorkspaceOption = Path(),
+    as_of: AsOfOption = None,
+    seed: Annotated[int, typer.Option(help="Same data, seed and recipe: same model.")] = 0,
+    predictions: Annotated[
+        Path | None, typer.Option(help="Write every out-of-time prediction to this Parquet file.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Train a challenger, say how good it is beside simple rules, and serve it only if the gate lets it."""
+    from lifecycle_ml.cli import work
+
+    work.train(*open_workspace(workspace), recipe, parse_day(as_of), seed, predictions, as_json=json)
+
+
+@app.command()
+def run(
+    workspace: WorkspaceOption = Path(),
+    as_of: AsOfOption = None,
+    now: Annotated[
+        str | None,
+        typer.Option(
+            help="The run's clock, ISO 8601 UTC; default the clock, for a past as-of 02:00 that day."
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Run the nightly chain: check, train where nothing serves, score, explain, act, publish."""
+    from lifecycle_ml.cli import work
+
+    day = parse_day(as_of)
+    work.run(*open_workspace(workspace), day, clock.run_clock(now, day), as_json=json, may_train=True)
+
+
+@app.command()
+def score(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, json: JsonOption = False) -> None:
+    """Score and publish every customer with the model that serves; like run, but never trains."""
+    from lifecycle_ml.cli import work
+
+    day = parse_day(as_of)
+    work.run(*open_workspace(workspace), day, clock.run_clock(None, day), as_json=json, may_train=False)
+
+
+@app.command()
+def explain(
+    account: Annotated[str, typer.Argument(help="An account_id.")],
+    workspace: WorkspaceOption = Path(),
+    as_of: AsOfOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show one scored account: why it has its colour, what to do, what is missing to be green."""
+    from lifecycle_ml.cli import readings
+
+    day = None if as_of is None else parse_day(as_of)
+    readings.explain(open_workspace(workspace)[1], account, day, as_json=json)
+
+
+@app.command()
+def actions(
+    workspace: WorkspaceOption = Path(),
+    owner: Annotated[str | None, typer.Option(help="Only this owner's.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the open actions in the order in which they are worth doing."""
+    from lifecycle_ml.cli import readings
+
+    readings.actions(open_workspace(workspace)[1], owner, as_json=json)
+
+
+@app.command()
+def serve(
+    workspace: WorkspaceOption = Path(),
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8000,
+) -> None:
+    """Serve scores, reasons and actions over HTTP, and the pages."""
+    from lifecycle_ml.cli import work
+
+    work.serve(*open_workspace(workspace), host, port)
+
+
+@app.command()
+def doctor(workspace: WorkspaceOption = Path()) -> None:
+    """Say whether source, store, model and keys are in order, and what to do where they are not."""
+    from lifecycle_ml.cli import inspect
+
+    inspect.doctor(*open_workspace(workspace))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the demo company lives.")] = Path("out/demo"),
+    accounts: Annotated[int, typer.Option(help="How many accounts.", min=50)] = 600,
+    seed: Annotated[int, typer.Option(help="Same seed, same company.")] = 7,
+    port: Annotated[int, typer.Option(help="Port to serve on.", min=1, max=65535)] = 8000,
+    serve: Annotated[bool, typer.Option(help="Serve at the end.")] = True,
+) -> None:
+    """Simulate a company and take it from raw tables to the ten accounts that need someone today."""
+    from lifecycle_ml.cli import newcomer
+
+    newcomer.demo(folder, accounts, seed, port, serve_after=serve)
+
+
+@app.command("export-openapi")
+def export_openapi(
+    out: Annotated[Path, typer.Argument(help="JSON file to write.")], workspace: WorkspaceOption = Path()
+) -> None:
+    """Write the service's OpenAPI description to a file."""
+    from lifecycle_ml.cli import inspect
+
+    inspect.export_openapi(*open_workspace(workspace), out)

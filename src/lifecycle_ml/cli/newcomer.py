@@ -1,0 +1,106 @@
+"""What a newcomer types first: init, simulate, demo."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from datetime import datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+from lifecycle_ml.cli.screen import progress_bars, say
+from lifecycle_ml.errors import ConfigError
+from lifecycle_ml.settings import ApiKey, Settings
+from lifecycle_ml.tables.schema import SCHEMAS, TableSchema
+from lifecycle_ml.workspace import Workspace, standard_root
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def init(folder: Path) -> None:
+    """Write a SELECT to fill in for each canonical table. Raises: ConfigError if the folder has sources."""
+    sources = folder / "features" / "sources"
+    if sources.exists():
+        raise ConfigError(f"{sources} exists already; choose a new folder, or edit the SELECTs there.")
+    sources.mkdir(parents=True)
+    for schema in SCHEMAS.values():
+        (sources / f"{schema.name}.sql").write_text(_select(schema), encoding="utf-8")
+    say(f"{sources}: {len(SCHEMAS)} SELECTs, one for each canonical table.")
+    say("Next: replace each FROM by your raw table, delete the tables you do not have, then run")
+    say(f"  LIFECYCLE_SOURCE_URL=<folder or database> lifecycle check --workspace {folder}")
+
+
+def _select(schema: TableSchema) -> str:
+    """Render a SELECT with every canonical column: its type, whether it is required, its values."""
+    lines = [f"-- {schema.says}", "-- Optional columns may be deleted.", "SELECT"]
+    for position, column in enumerate(schema.columns):
+        comma = "," if position < len(schema.columns) - 1 else ""
+        notes = [column.type.value.lower(), "required" if column.required else ""]
+        notes.append(" | ".join(column.values))
+        lines.append(f"  {column.name}{comma} -- {'; '.join(note for note in notes if note)}")
+    lines.append(f"FROM {schema.name}")
+    return "\n".join(lines) + "\n"
+
+
+def simulate(folder: Path, accounts: int, seed: int) -> None:
+    """Write a synthetic company to `folder` and its truth beside it."""
+    from lifecycle_ml.simulate.company import simulate_company
+
+    company = simulate_company(seed, accounts)
+    truth = folder.with_name(folder.name + "-truth")
+    company.write(folder, truth)
+    rows = sum(len(frame) for frame in company.tables.values())
+    say(f"{folder}: {len(company.tables)} tables, {rows:,} rows, {accounts:,} accounts.")
+    say(f"The data end on {company.last}: use --as-of {company.last}.")
+    say(f"{truth}: the true hazards and causes; nothing but evaluations should read them.")
+
+
+def demo(folder: Path, accounts: int, seed: int, port: int, *, serve_after: bool) -> None:
+    """Take a simulated company from raw tables to a served, explained, actioned account."""
+    from lifecycle_ml.check import check
+    from lifecycle_ml.cli import readings, work
+    from lifecycle_ml.nightly import run_nightly
+    from lifecycle_ml.promotion.training import train
+    from lifecycle_ml.simulate.company import simulate_company
+    from lifecycle_ml.tables.source import read_tables
+
+    folder = folder.resolve()
+    workspace = Workspace(root=standard_root(), standard=standard_root())
+    settings = _demo_settings(folder)
+    if (folder / "out").exists():
+        raise ConfigError(
+            f"{folder} holds an earlier demo; remove it or name another folder with --folder. "
+            f"To serve it again: LIFECYCLE_STORE_URL={settings.store_url} lifecycle serve"
+        )
+    with progress_bars() as progress:
+        progress("simulating a company", 0, 1)
+        company = simulate_company(seed, accounts)
+        company.write(folder / "data", folder / "truth")
+        progress("simulating a company", 1, 1)
+        as_of = company.last
+        progress("reading and checking its tables", 0, 1)
+        tables = read_tables(workspace, settings)
+        report = check(workspace, settings, as_of, tables=tables)
+        progress("reading and checking its tables", 1, 1)
+        training = train(workspace, settings, "churn", tables, as_of, progress=progress)
+        now = datetime.combine(as_of, time()) + timedelta(hours=2)
+        run_nightly(workspace, settings, as_of, now, tables=tables, report=report, progress=progress)
+    work.show_training(training)
+    readings.show_today(settings, most=10)
+    if serve_after:
+        key = settings.api_keys[0].key
+        say("")
+        say(f"Pages: http://127.0.0.1:{port}/  (sign in with the key)")
+        say(f"X-API-Key: {key}")
+        example = '{"account_ids": ["' + readings.first_account(settings) + '"]}'
+        say(
+            f"curl -s -H 'X-API-Key: {key}' -H 'Content-Type: application/json' "
+            f"-d '{example}' http://127.0.0.1:{port}/v1/score"
+        )
+        work.serve(workspace, settings, "127.0.0.1", port)
+
+
+def _demo_settings(folder: Path) -> Settings:
+    """Everything of the demo lies in its folder, whatever the environment says; the key is new each time."""
+    settings = Settings.read(folder, environ={})
+    return replace(settings, api_keys=(ApiKey(role="admin", key=secrets.token_urlsafe(24)),))
