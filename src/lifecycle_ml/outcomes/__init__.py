@@ -1,0 +1,1 @@
+"""Labels, snapshots and splits: the only room that may look ahead."""

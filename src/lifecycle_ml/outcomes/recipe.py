@@ -1,0 +1,230 @@
+"""A recipe: what is predicted, from which snapshots, how it is judged (training/<name>.toml)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from lifecycle_ml.workspace import Strict, Workspace
+
+Days = Annotated[int, Field(ge=0, le=3660)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+
+
+def _above(value: float, info: ValidationInfo, lower: str) -> None:
+    """Refuse a value that does not lie above another key of its section."""
+    floor = info.data.get(lower)
+    if floor is not None and value <= floor:
+        raise ValueError(f"must be above {lower} = {floor}")
+
+
+class Label(Strict):
+    """What counts as churn, and through when it can be known."""
+
+    mode: Literal["rolling"]
+    horizons_days: tuple[Annotated[int, Field(ge=1, le=1100)], ...] = Field(min_length=1, max_length=8)
+    headline_days: int
+    grace_days: Annotated[int, Field(ge=0, le=366)]
+    arrival_lag_days: Annotated[int, Field(ge=0, le=366)]
+
+    @field_validator("horizons_days")
+    @classmethod
+    def _ascending(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if list(value) != sorted(set(value)):
+            raise ValueError("write each horizon once, the shortest first")
+        return value
+
+    @field_validator("headline_days")
+    @classmethod
+    def _one_of_the_horizons(cls, value: int, info: ValidationInfo) -> int:
+        horizons = info.data.get("horizons_days", (value,))
+        if value not in horizons:
+            raise ValueError(f"must be one of horizons_days ({', '.join(map(str, horizons))})")
+        return value
+
+
+class Snapshots(Strict):
+    """The dates on which customers are looked at."""
+
+    step_days: Annotated[int, Field(ge=1, le=366)]
+    warmup_days: Days
+
+
+class Splits(Strict):
+    """How past and future are kept apart."""
+
+    cutoffs: Annotated[int, Field(ge=1, le=24)]
+    dates_per_cutoff: Annotated[int, Field(ge=1, le=24)]
+    gap_days: Days
+    min_training_dates: Count
+    unseen_accounts_share: Annotated[float, Field(gt=0, le=0.5)]
+
+
+class Estimator(Strict):
+    """The bag of boosted trees and its logistic challenger."""
+
+    members: Annotated[int, Field(ge=1, le=100)]
+    trees: Annotated[int, Field(ge=1, le=5000)]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    leaves: Annotated[int, Field(ge=2, le=256)]
+    min_child: Count
+    l2: Annotated[float, Field(ge=0, le=10_000)]
+    feature_fraction: Annotated[float, Field(gt=0, le=1)]
+    account_fraction: Annotated[float, Field(gt=0, le=1)]
+    max_bin: Annotated[int, Field(ge=3, le=255)]
+    monotone: bool
+    logistic_events_per_feature: Annotated[float, Field(ge=1, le=1000)]
+
+
+class Tiers(Strict):
+    """How much may be claimed, by the number of churned accounts seen."""
+
+    advisory_from_accounts: Count
+    full_from_accounts: Count
+    per_segment_from_accounts: Count
+    min_history_horizons: Annotated[float, Field(ge=0, le=40)]
+
+    @field_validator("full_from_accounts")
+    @classmethod
+    def _above_advisory(cls, value: int, info: ValidationInfo) -> int:
+        _above(value, info, "advisory_from_accounts")
+        return value
+
+    @field_validator("per_segment_from_accounts")
+    @classmethod
+    def _above_full(cls, value: int, info: ValidationInfo) -> int:
+        _above(value, info, "full_from_accounts")
+        return value
+
+
+class Calibration(Strict):
+    """From how many events the calibration may have a slope."""
+
+    platt_from_events: Count
+
+
+class Bands(Strict):
+    """Where low, medium and high begin, as multiples of the base rate of the recipe's population."""
+
+    medium_from: Annotated[float, Field(gt=0, le=100)]
+    high_from: Annotated[float, Field(gt=0, le=100)]
+
+    @field_validator("high_from")
+    @classmethod
+    def _above_medium(cls, value: float, info: ValidationInfo) -> float:
+        _above(value, info, "medium_from")
+        return value
+
+    def band(self, multiple: float) -> Literal["low", "medium", "high"]:
+        """Name the band of a risk given as a multiple of the base rate."""
+        if multiple >= self.high_from:
+            return "high"
+        return "medium" if multiple >= self.medium_from else "low"
+
+
+class Gate(Strict):
+    """What a model must show before it may be served."""
+
+    level: Annotated[float, Field(ge=0.5, lt=1)]
+    min_gain: Annotated[float, Field(ge=-1, le=1)]
+    min_events: Count
+    slope_low: Annotated[float, Field(ge=0, le=10)]
+    slope_high: Annotated[float, Field(gt=0, le=10)]
+    observed_expected_low: Annotated[float, Field(ge=0, le=10)]
+    observed_expected_high: Annotated[float, Field(gt=0, le=10)]
+    leak_auroc: Annotated[float, Field(gt=0.5, le=1)]
+    min_same_reason_share: Annotated[float, Field(ge=0, le=1)]
+    max_red_share: Share
+    max_flagged_share: Share
+    min_red_odds: Annotated[float, Field(ge=1, le=1000)]
+
+    @field_validator("slope_high")
+    @classmethod
+    def _slope_range(cls, value: float, info: ValidationInfo) -> float:
+        _above(value, info, "slope_low")
+        return value
+
+    @field_validator("observed_expected_high")
+    @classmethod
+    def _observed_range(cls, value: float, info: ValidationInfo) -> float:
+        _above(value, info, "observed_expected_low")
+        return value
+
+    @field_validator("max_flagged_share")
+    @classmethod
+    def _flagged_range(cls, value: float, info: ValidationInfo) -> float:
+        _above(value, info, "max_red_share")
+        return value
+
+
+class Points(Strict):
+    """One line of the point table: a feature that meets the comparison adds its points; a null never does."""
+
+    feature: Annotated[str, Field(min_length=1)]
+    op: Literal["<", "<=", ">", ">=", "=="]
+    number: float
+    points: Annotated[int, Field(ge=-100, le=100)]
+
+
+class Rules(Strict):
+    """What serves where no model may: prior rates per band, and points where no label exists at all."""
+
+    prior_rate_low: Share
+    prior_rate_medium: Share
+    prior_rate_high: Share
+    prior_accounts: Annotated[float, Field(gt=0, le=100_000)]
+    medium_from_points: int
+    high_from_points: int
+    points: tuple[Points, ...] = Field(min_length=1)
+
+    @field_validator("prior_rate_medium")
+    @classmethod
+    def _above_low(cls, value: float, info: ValidationInfo) -> float:
+        _above(value, info, "prior_rate_low")
+        return value
+
+    @field_validator("prior_rate_high")
+    @classmethod
+    def _above_medium(cls, value: float, info: ValidationInfo) -> float:
+        _above(value, info, "prior_rate_medium")
+        return value
+
+    @field_validator("high_from_points")
+    @classmethod
+    def _above_medium_points(cls, value: int, info: ValidationInfo) -> int:
+        _above(value, info, "medium_from_points")
+        return value
+
+    @property
+    def prior_rates(self) -> dict[str, float]:
+        """Prior churn rate in the headline horizon by band."""
+        return {"low": self.prior_rate_low, "medium": self.prior_rate_medium, "high": self.prior_rate_high}
+
+
+class Recipe(Strict):
+    """One training configuration, whole. `name` is the file's stem, set by `load_recipe`."""
+
+    name: str = ""
+    says: str
+    allow_as_of_today: bool
+    leave_out: tuple[str, ...]
+    label: Label
+    snapshots: Snapshots
+    splits: Splits
+    estimator: Estimator
+    tiers: Tiers
+    calibration: Calibration
+    bands: Bands
+    gate: Gate
+    rules: Rules
+
+
+def load_recipe(workspace: Workspace, name: str) -> Recipe:
+    """Read training/<name>.toml of the workspace.
+
+    Raises: ConfigError naming file and key for an unknown or missing key, a value out of range, or no file.
+    """
+    recipe = workspace.load("training", f"{name}.toml", Recipe)
+    return recipe.model_copy(update={"name": name})
