@@ -1,0 +1,1 @@
+"""SQL boolean expressions over a table: parsed, checked, evaluated."""
