@@ -38,22 +38,27 @@ class Column:
     clock: str = "row"
     values: tuple[str, ...] = ()
     """The closed list of values, where there is one."""
+    default: str | None = None
+    """What an empty value means, as an SQL literal; None: an empty value stays empty."""
 
 
 @dataclass(frozen=True)
 class TableSchema:
     """One canonical table.
 
-    `key` names the row; several rows with one key and different known_at are versions of it.
-    `happened` is the column that says when the fact occurred; `known` the columns whose first non-null
-    value says when it was first known, unless the source provides `known_at`.
-    A bare date is known at the next midnight, except those in `known_at_start`, known at their own 00:00Z.
+    `key` names the row; several rows with one key and different known_at are versions of it; without a key
+    every row stands for itself.
+    `happened` is the column that says when the fact occurred: a row is seen from the first as_of after it.
+    Plans have none (None): a contract is seen from when it was known, before it starts.
+    `known` are the columns whose first non-null value says when the row was first known, unless the source
+    provides `known_at`. A bare date is known at the next midnight, except those in `known_at_start`, known
+    at their own 00:00Z. Milestones are known with their account unless the source says otherwise.
     """
 
     name: str
     says: str
     key: tuple[str, ...]
-    happened: str
+    happened: str | None
     known: tuple[str, ...]
     columns: tuple[Column, ...]
     known_at_start: tuple[str, ...] = ()
@@ -87,8 +92,8 @@ def _whole(name: str, *, clock: str = "row") -> Column:
     return Column(name, Type.WHOLE, clock=clock)
 
 
-def _yes_no(name: str, *, clock: str = "row") -> Column:
-    return Column(name, Type.YES_NO, clock=clock)
+def _yes_no(name: str, *, default: str | None = None) -> Column:
+    return Column(name, Type.YES_NO, default=default)
 
 
 KNOWN_AT = _instant("known_at")
@@ -139,7 +144,7 @@ _TABLES = (
         "contracts",
         "One row per contract term or amendment; recurring ARR is the sum over active rows.",
         key=("contract_id",),
-        happened="starts_on",
+        happened=None,
         known=("signed_at", "starts_on"),
         known_at_start=("starts_on",),
         columns=(
@@ -152,7 +157,7 @@ _TABLES = (
             _date("ends_on"),
             _number("arr", required=True),
             _text("currency"),
-            _yes_no("is_recurring"),
+            _yes_no("is_recurring", default="TRUE"),
             _whole("seats"),
             _number("usage_limit"),
             _yes_no("auto_renew"),
@@ -178,8 +183,13 @@ _TABLES = (
             _text("user_id"),
             _text("team"),
             _text("feature"),
-            _text("kind", values=("use", "key", "admin", "integration", "workflow", "invite", "export")),
-            _number("quantity"),
+            Column(
+                "kind",
+                Type.TEXT,
+                values=("use", "key", "admin", "integration", "workflow", "invite", "export"),
+                default="'use'",
+            ),
+            Column("quantity", Type.NUMBER, default="1"),
             _whole("users"),
         ),
     ),
@@ -250,7 +260,7 @@ _TABLES = (
         "milestones",
         "Onboarding milestones; the plan (due_on) is known with the row.",
         key=("account_id", "milestone"),
-        happened="known_at",
+        happened=None,
         known=("known_at",),
         columns=(
             _text("account_id", required=True),
@@ -322,7 +332,7 @@ _TABLES = (
         "fx_rates",
         "Value of one unit of a currency in the reporting currency, by month.",
         key=("currency", "month"),
-        happened="month",
+        happened=None,
         known=("month",),
         known_at_start=("month",),
         columns=(

@@ -1,0 +1,190 @@
+"""Raw tables, where a company keeps them: a folder of files, or any engine Ibis can reach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import ibis
+import pandas as pd
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from lifecycle_ml.errors import TableError, did_you_mean
+
+SUFFIXES = (".parquet", ".csv", ".csv.gz")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The SELECT that fills one canonical table: its text and the name it has in messages."""
+
+    table: str
+    label: str
+    text: str
+
+    @classmethod
+    def read(cls, table: str, path: Path) -> Source:
+        """Read `features/sources/<table>.sql`."""
+        return cls(table, f"features/sources/{path.name}", path.read_text(encoding="utf-8"))
+
+    @property
+    def query(self) -> str:
+        """The one SELECT of the file. Raises: TableError if it holds another kind or number of statements."""
+        try:
+            tokens = sqlglot.tokenize(self.text, read="duckdb")
+            parsed = [one for one in sqlglot.parse(self.text, read="duckdb") if one is not None]
+        except SqlglotError as error:
+            raise TableError(f"{self.label}: not valid SQL: {str(error).splitlines()[0]}") from error
+        if len(parsed) != 1 or not isinstance(parsed[0], exp.Query):
+            raise TableError(f"{self.label}: holds {len(parsed)} statements; write exactly one SELECT.")
+        last = tokens[-1]
+        return self.text[: last.start] if last.text == ";" else self.text
+
+    def reads(self) -> tuple[str, ...]:
+        """Names of the raw tables the SELECT reads."""
+        query = sqlglot.parse_one(self.query, read="duckdb")
+        inner = {cte.alias for cte in query.find_all(exp.CTE)}
+        named = {table.name for table in query.find_all(exp.Table) if table.name}
+        return tuple(sorted(named - inner))
+
+    def line_of(self, column: str | None) -> str:
+        """Say where to change `column`: the line that names it last, else the line of the SELECT."""
+        lines = self.text.splitlines()
+        found = None
+        if column is not None:
+            tokens = [token for token in sqlglot.tokenize(self.text, read="duckdb") if token.text == column]
+            found = tokens[-1].line if tokens else None
+        if found is None:
+            tops = [n for n, line in enumerate(lines, 1) if line.lstrip().lower().startswith("select")]
+            found = tops[-1] if tops else 1
+        return f"{self.label} line {found}"
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Raw tables within reach of a DuckDB connection: its own (schema `raw`), or an engine's behind Ibis."""
+
+    connection: Any
+    names: frozenset[str]
+    where: str
+    engine: Any = None
+
+    def stage(self, source: Source) -> str:
+        """Make the source's rows available on the DuckDB connection and return what to select from.
+
+        Raises: TableError if the engine refuses the SELECT.
+        """
+        staged = f'raw."staged {source.table}"'
+        try:
+            if self.engine is None:
+                self.connection.execute(f"CREATE VIEW {staged} AS {source.query}")
+            else:
+                answer = self.engine.sql(source.query, dialect="duckdb").to_pyarrow()
+                self.connection.register("arriving", answer)
+                self.connection.execute(f"CREATE TABLE {staged} AS SELECT * FROM arriving")
+                self.connection.unregister("arriving")
+        except Exception as error:
+            if isinstance(error, TableError):
+                raise
+            raise TableError(f"{source.line_of(None)}: {plain(error)}") from error
+        return staged
+
+
+def plain(error: Exception) -> str:
+    """Return an engine's message without its stack of repeated SQL."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kept = [line for line in lines if not line.startswith(("LINE ", "^", "SELECT"))]
+    return " ".join(kept[:3])
+
+
+def open_raw(url: str, connection: Any) -> Raw:
+    """Open the raw tables at `url`, a folder or an Ibis URL, for a DuckDB connection.
+
+    Raises: TableError if the folder does not exist or holds no table, if two files would be the same table,
+    or if the engine cannot be reached.
+    """
+    connection.execute("CREATE SCHEMA IF NOT EXISTS raw")
+    if "://" in url and not url.startswith("file://"):
+        return _open_engine(url, connection)
+    return _open_folder(Path(url.removeprefix("file://")), connection)
+
+
+def _open_engine(url: str, connection: Any) -> Raw:
+    scheme = url.split("://", 1)[0]
+    try:
+        engine = ibis.connect(url)
+        names = frozenset(engine.list_tables())
+    except Exception as error:
+        raise TableError(
+            f"LIFECYCLE_SOURCE_URL: the {scheme} source cannot be opened: {plain(error)}. "
+            "Check the address, or give a folder of Parquet or CSV files."
+        ) from error
+    return Raw(connection, names, f"the {scheme} source", engine)
+
+
+def _open_folder(folder: Path, connection: Any) -> Raw:
+    if not folder.is_dir():
+        raise TableError(
+            f"LIFECYCLE_SOURCE_URL: the folder {folder} does not exist. Point it at a folder of Parquet, "
+            "CSV or CSV.GZ files, one per table, or at an Ibis URL."
+        )
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        suffix = next((end for end in SUFFIXES if path.name.lower().endswith(end)), None)
+        if suffix is None or path.name.startswith("."):
+            continue
+        stem = path.name[: -len(suffix)]
+        if stem in found:
+            raise TableError(
+                f"{folder}: {found[stem].name} and {path.name} are both the table {stem!r}; keep one of them."
+            )
+        found[stem] = path
+    if not found:
+        raise TableError(
+            f"LIFECYCLE_SOURCE_URL: the folder {folder} holds no Parquet, CSV or CSV.GZ file; "
+            "each file there is one raw table named after its stem."
+        )
+    for stem, path in found.items():
+        try:
+            connection.execute(f'CREATE VIEW raw."{stem}" AS SELECT * FROM {_scan(path, connection)}')
+        except duckdb.Error as error:
+            raise TableError(f"{path}: cannot be read as a table: {plain(error)}") from error
+    return Raw(connection, frozenset(found), str(folder))
+
+
+def _scan(path: Path, connection: Any) -> str:
+    name = str(path).replace("'", "''")
+    if path.name.lower().endswith(".parquet"):
+        return f"read_parquet('{name}')"
+    # Every line is looked at before a type is chosen, and ids stay text: a sniffer would read '007' as 7.
+    options = f"'{name}', header = true, sample_size = -1"
+    columns = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM read_csv({options})").fetchall()]
+    ids = [column for column in columns if column.lower() == "id" or column.lower().endswith("_id")]
+    if ids:
+        types = ", ".join("'{}': 'VARCHAR'".format(column.replace("'", "''")) for column in ids)
+        options += f", types = {{{types}}}"
+    return f"read_csv({options})"
+
+
+def raw_from_frames(frames: Mapping[str, pd.DataFrame], connection: Any) -> Raw:
+    """Offer pandas frames as raw tables of the same names."""
+    connection.execute("CREATE SCHEMA IF NOT EXISTS raw")
+    for name, frame in frames.items():
+        connection.register("arriving", frame)
+        connection.execute(f'CREATE TABLE raw."{name}" AS SELECT * FROM arriving')
+        connection.unregister("arriving")
+    return Raw(connection, frozenset(frames), "the frames given")
+
+
+def missing_raw(source: Source, raw: Raw) -> str | None:
+    """Say which raw table a source reads and the raw side lacks, or None when all are there."""
+    known = {name.lower() for name in raw.names}
+    missing = [name for name in source.reads() if name.lower() not in known]
+    if not missing:
+        return None
+    return f"{raw.where} has no table {missing[0]!r}.{did_you_mean(missing[0], raw.names)}"
