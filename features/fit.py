@@ -1,0 +1,71 @@
+"""Who the customer is, and how they were won."""
+
+from lifecycle_ml import Feature, days_since, largest, latest
+
+FEATURES = (
+    Feature(
+        name="handoff_gaps",
+        value=largest("accounts", "length(handoff_missing)"),
+        unit="fields",
+        null_means="unknown",
+        direction="raises",
+        category="bad_fit_customer_sold",
+        says="{value} required fields were missing at the hand-off from sales",
+        says_one="1 required field was missing at the hand-off from sales",
+    ),
+    Feature(
+        name="icp_fit",
+        value=largest("accounts", "icp_fit"),
+        unit="share",
+        null_means="unknown",
+        direction="lowers",
+        category="bad_fit_customer_sold",
+        says="Fits the ideal customer profile to {value}",
+    ),
+    Feature(
+        name="acquisition_channel",
+        value=latest("accounts", "acquisition_channel"),
+        unit="category",
+        null_means="unknown",
+        direction="none",
+        category="bad_fit_customer_sold",
+        says="Won through the channel {value}",
+    ),
+    Feature(
+        name="segment",
+        value=latest("accounts", "segment"),
+        unit="category",
+        null_means="unknown",
+        direction="none",
+        category="context",
+        says="In the segment {value}",
+    ),
+    Feature(
+        name="industry",
+        value=latest("accounts", "industry"),
+        unit="category",
+        null_means="unknown",
+        direction="none",
+        category="context",
+        says="In the industry {value}",
+    ),
+    Feature(
+        name="region",
+        value=latest("accounts", "region"),
+        unit="category",
+        null_means="unknown",
+        direction="none",
+        category="context",
+        says="In the region {value}",
+    ),
+    Feature(
+        name="tenure_days",
+        value=days_since("accounts"),
+        unit="days",
+        null_means="unknown",
+        direction="none",
+        category="context",
+        says="A customer for {value} days",
+        says_one="A customer since yesterday",
+    ),
+)

@@ -1,0 +1,74 @@
+"""How the account got started: the plan that was agreed and what became of it."""
+
+from lifecycle_ml import Feature, count, first_of, largest, share
+from lifecycle_ml.matrix.measures import only_if
+
+has_activation = count("milestones", where="is_activation")
+
+FEATURES = (
+    Feature(
+        name="milestones_overdue",
+        value=count("milestones", where="completed_on IS NULL AND due_on < as_of"),
+        unit="milestones",
+        null_means="unknown",
+        direction="raises",
+        category="failed_onboarding",
+        movable=True,
+        says="{value} onboarding milestones are overdue",
+        says_one="1 onboarding milestone is overdue",
+    ),
+    Feature(
+        name="milestones_completed_share",
+        value=share("milestones", where="completed_on IS NOT NULL", of="due_on < as_of"),
+        unit="share",
+        null_means="not_applicable",
+        direction="lowers",
+        category="failed_onboarding",
+        movable=True,
+        says="{value} of the onboarding milestones due so far are completed",
+    ),
+    Feature(
+        name="activation_overdue_days",
+        # Only a milestone still open is overdue, so that finishing it, late or not, brings this back to 0.
+        value=only_if(
+            first_of(
+                largest(
+                    "milestones",
+                    "greatest(days_between(due_on, as_of), 0)",
+                    where="is_activation AND completed_on IS NULL",
+                ),
+                0,
+            ),
+            has_activation,
+        ),
+        unit="days",
+        null_means="not_applicable",
+        direction="raises",
+        category="failed_onboarding",
+        movable=True,
+        says="Activation is {value} days overdue",
+        says_one="Activation is 1 day overdue",
+    ),
+    Feature(
+        name="activated",
+        value=largest("milestones", "completed_on IS NOT NULL", where="is_activation"),
+        unit="yes/no",
+        null_means="not_applicable",
+        direction="lowers",
+        category="failed_onboarding",
+        movable=True,
+        says="Activation was achieved",
+        says_no="Activation has not been achieved",
+    ),
+    Feature(
+        name="trainings_84d",
+        value=count("touchpoints", where="kind = 'training'", days=84),
+        unit="trainings",
+        null_means="unknown",
+        direction="lowers",
+        category="failed_onboarding",
+        movable=True,
+        says="{value} trainings held in the last 84 days",
+        says_one="1 training held in the last 84 days",
+    ),
+)

@@ -1,0 +1,70 @@
+"""What happens at the customer outside our product."""
+
+from lifecycle_ml import Feature, count
+
+FEATURES = (
+    Feature(
+        name="competitor_mentions_180d",
+        value=count("signals", where="kind = 'competitor_mention'", days=180),
+        unit="mentions",
+        null_means="unknown",
+        direction="raises",
+        category="competitive_displacement",
+        says="{value} mentions of a competitor in the last 180 days",
+        says_one="A competitor was mentioned in the last 180 days",
+    ),
+    Feature(
+        name="budget_cuts_180d",
+        value=count("signals", where="kind = 'budget_cut'", days=180),
+        unit="signals",
+        null_means="unknown",
+        direction="raises",
+        category="budget_eliminated",
+        says="{value} signs of budget cuts in the last 180 days",
+        says_one="A budget cut was reported in the last 180 days",
+    ),
+    Feature(
+        name="layoffs_180d",
+        value=count("signals", where="kind = 'layoffs'", days=180),
+        unit="signals",
+        null_means="unknown",
+        direction="raises",
+        category="budget_eliminated",
+        says="{value} reports of layoffs in the last 180 days",
+        says_one="Layoffs were reported in the last 180 days",
+    ),
+    Feature(
+        name="mergers_364d",
+        value=count("signals", where="kind = 'merger'", days=364),
+        unit="signals",
+        null_means="unknown",
+        direction="raises",
+        category="company_closed_or_merged",
+        says="{value} reports of a merger in the last 364 days",
+        says_one="A merger was announced in the last 364 days",
+    ),
+    Feature(
+        name="closures_364d",
+        value=count("signals", where="kind = 'closure'", days=364),
+        unit="signals",
+        null_means="unknown",
+        direction="raises",
+        category="company_closed_or_merged",
+        says="{value} reports that the company closes in the last 364 days",
+        says_one="The company's closure was announced in the last 364 days",
+    ),
+    Feature(
+        name="growth_signals_84d",
+        value=count(
+            "signals",
+            where="kind IN ('hiring_related', 'new_department', 'new_initiative', 'broader_need')",
+            days=84,
+        ),
+        unit="signals",
+        null_means="unknown",
+        direction="none",
+        category="context",
+        says="{value} signs of growth in the last 84 days",
+        says_one="1 sign of growth in the last 84 days",
+    ),
+)

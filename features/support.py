@@ -1,0 +1,121 @@
+"""What went wrong, how badly, and what the product could not do."""
+
+from lifecycle_ml import IN_FORCE, Feature, count, first_of, largest, mean, own_past, total
+
+OPEN = "closed_at IS NULL"
+SEVERE = "severity <= 2"
+
+seats = total("contracts", "seats", where=IN_FORCE)
+severe = count("tickets", where=SEVERE, days=84)
+
+FEATURES = (
+    Feature(
+        name="open_severe_tickets",
+        value=count("tickets", where=f"{OPEN} AND {SEVERE}"),
+        unit="tickets",
+        null_means="unknown",
+        direction="raises",
+        category="service_support_failure",
+        movable=True,
+        says="{value} severe tickets are open",
+        says_one="1 severe ticket is open",
+    ),
+    Feature(
+        name="severe_tickets_84d",
+        value=severe,
+        usual=own_past(severe),
+        unit="tickets",
+        null_means="unknown",
+        direction="raises",
+        category="service_support_failure",
+        movable=True,
+        says="{value} severe tickets in the last 84 days; usually {usual}",
+        says_one="1 severe ticket in the last 84 days; usually {usual}",
+    ),
+    Feature(
+        name="tickets_per_seat_84d",
+        value=count("tickets", days=84) / seats,
+        unit="tickets per seat",
+        null_means="unknown",
+        direction="raises",
+        category="service_support_failure",
+        movable=True,
+        says="{value} tickets per seat in the last 84 days",
+    ),
+    Feature(
+        name="oldest_open_ticket_days",
+        value=largest("tickets", "days_between(opened_at, as_of)", where=OPEN),
+        unit="days",
+        null_means="none",
+        direction="raises",
+        category="service_support_failure",
+        movable=True,
+        says="The oldest open ticket is {value} days old",
+        says_one="The oldest open ticket is from yesterday",
+    ),
+    Feature(
+        name="csat_168d",
+        value=first_of(
+            mean("tickets", "csat", on="closed_at", days=168),
+            mean("touchpoints", "value", where="kind = 'csat'", days=168),
+        ),
+        unit="points",
+        null_means="none",
+        direction="lowers",
+        category="service_support_failure",
+        movable=True,
+        says="Satisfaction with support averages {value} over the last 168 days",
+    ),
+    Feature(
+        name="escalations_84d",
+        value=count("tickets", on="escalated_at", days=84),
+        unit="escalations",
+        null_means="unknown",
+        direction="raises",
+        category="service_support_failure",
+        movable=True,
+        says="{value} tickets escalated in the last 84 days",
+        says_one="1 ticket escalated in the last 84 days",
+    ),
+    Feature(
+        name="outages_84d",
+        value=count("tickets", where="kind = 'outage'", days=84),
+        unit="outages",
+        null_means="unknown",
+        direction="raises",
+        category="service_support_failure",
+        says="{value} outages reported in the last 84 days",
+        says_one="1 outage reported in the last 84 days",
+    ),
+    Feature(
+        name="feature_gap_tickets_168d",
+        value=count("tickets", where="kind = 'feature_gap'", days=168),
+        unit="tickets",
+        null_means="unknown",
+        direction="raises",
+        category="missing_product_capability",
+        says="{value} requests for missing functions in the last 168 days",
+        says_one="1 request for a missing function in the last 168 days",
+    ),
+    Feature(
+        name="open_feature_gap_tickets",
+        value=count("tickets", where=f"kind = 'feature_gap' AND {OPEN}"),
+        unit="tickets",
+        null_means="unknown",
+        direction="raises",
+        category="missing_product_capability",
+        movable=True,
+        says="{value} requests for missing functions are open",
+        says_one="1 request for a missing function is open",
+    ),
+    Feature(
+        name="premium_capability_tickets_168d",
+        value=count("tickets", where="kind = 'premium_capability'", days=168),
+        unit="tickets",
+        null_means="unknown",
+        direction="none",
+        category="context",
+        says="{value} requests for premium capabilities in the last 168 days",
+        says_one="1 request for a premium capability in the last 168 days",
+    ),
+)
