@@ -1,0 +1,388 @@
+"""Why an account stands where it stands: contributions, summed to categories, checked against evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from lifecycle_ml.matrix.feature import CONTEXT, Feature
+from lifecycle_ml.reasons.evidence import (
+    Signs,
+    judge,
+    quote_better_than_usual,
+    quote_evidence,
+    quote_in_favour,
+    read_signs,
+)
+from lifecycle_ml.reasons.taxonomy import DATA_GAP, UNKNOWN, Taxonomy
+from lifecycle_ml.tables.schema import CATEGORIES
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from lifecycle_ml.reasons.evidence import Facts, Flags, Floats
+
+CHUNK = 5_000
+"""Rows explained at once: ten members x 5,000 rows x 100 features are 40 MB."""
+
+REASONS = 3
+"""Reasons an account may carry."""
+
+
+class Contributions(Protocol):
+    """SHAP values in the calibrated margin: values.sum(1) + base == margin (models/bundle.py)."""
+
+    @property
+    def values(self) -> Floats: ...
+    @property
+    def base(self) -> float: ...
+    @property
+    def margin(self) -> Floats: ...
+    @property
+    def members(self) -> Floats: ...
+
+
+class Served(Protocol):
+    """What reasons need of the bundle that serves (models/bundle.py)."""
+
+    @property
+    def features(self) -> Sequence[str]: ...
+    @property
+    def headline(self) -> int: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def tier(self) -> str: ...
+    def contributions(self, matrix: pd.DataFrame, horizon: int) -> Contributions: ...
+    def reference(self, horizon: int, segment: str | None) -> Floats: ...
+
+
+@dataclass(frozen=True, repr=False)
+class Explanations:
+    """The explanation of every row of a matrix, at one horizon.
+
+    Grain: one row per (account_id, as_of), in the order of the matrix; arrays are aligned with `keys`.
+    Units: log-odds of the calibrated margin, compared with retained accounts of the segment.
+    Nulls: where rules serve or the tier is advisory, every number is NaN; reasons come from facts.
+
+    `sums` (rows, 11) are the category sums in the order of CATEGORIES, `context` and `gap` what is kept apart
+    from them: sums.sum(1) + context + gap == margin - reference_margin within 1e-5.
+    `shares` (rows, 11) are each category's part of all that raises the risk; `stability` (rows, 11) the share
+    of bag members in which it ranks first. `relative` (rows, features), only on request, is what the sums
+    add up, in the order of `columns`.
+    """
+
+    keys: pd.DataFrame
+    horizon: int
+    source: str
+    sums: Floats
+    context: Floats
+    gap: Floats
+    margin: Floats
+    reference_margin: Floats
+    shares: Floats
+    stability: Floats
+    first: NDArray[np.object_]
+    reasons: list[list[dict[str, Any]]]
+    in_favour: list[list[dict[str, str]]]
+    columns: tuple[str, ...] = ()
+    relative: Floats | None = field(default=None)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __repr__(self) -> str:
+        return f"Explanations({len(self)} rows, horizon={self.horizon}, source={self.source!r})"
+
+    def position(self, account_id: str) -> int:
+        """Return the row of an account, the latest as_of where it has several. Raises: KeyError."""
+        found = np.flatnonzero((self.keys["account_id"] == account_id).to_numpy())
+        if found.size == 0:
+            raise KeyError(account_id)
+        return int(found[self.keys["as_of"].iloc[found].to_numpy().argmax()])
+
+    def frame(self) -> pd.DataFrame:
+        """Return account_id, as_of, reason (first category or `unknown`), and the sums as columns."""
+        sums = pd.DataFrame(self.sums, columns=list(CATEGORIES), index=self.keys.index)
+        return (
+            self.keys.assign(reason=self.first)
+            .join(sums)
+            .assign(**{CONTEXT: self.context, DATA_GAP: self.gap})
+        )
+
+
+def explain(
+    bundle: Served,
+    matrix: pd.DataFrame,
+    features: Iterable[Feature],
+    taxonomy: Taxonomy,
+    segments: pd.Series | None = None,
+    *,
+    horizon: int | None = None,
+    sentences_for: Collection[str] | None = None,
+    keep_relative: bool = False,
+    chunk: int = CHUNK,
+) -> Explanations:
+    """Explain every row of `matrix` in the categories of the taxonomy.
+
+    Compared with: the mean contribution, at `horizon` (default: the headline), of retained accounts of the
+    account's segment. `segments` maps account_id to segment (default: the matrix's own column `segment`).
+    Reasons: a category is named where its share reaches its floor and its required evidence is true, or a
+    fact names it outright; at most three, outright ones first, then by share. Otherwise the one reason is
+    `unknown`, without evidence.
+    Nulls: what a feature whose null means `unknown` contributes where it is null goes to the data gap; what
+    the horizon and context features contribute goes to context.
+    Cost: `chunk` rows at once; the result does not depend on it. Evidence is written only for the account ids
+    in `sentences_for` (default: all); others get their reasons without sentences.
+    """
+    at = bundle.headline if horizon is None else horizon
+    defined = tuple(features)
+    group = _segments(matrix, segments)
+    by_rules = bundle.source == "rules" or bundle.tier != "full"
+    parts = []
+    for start in range(0, len(matrix), chunk):
+        rows = matrix.iloc[start : start + chunk].reset_index(drop=True)
+        weighed = (
+            _weightless(rows) if by_rules else _weigh(bundle, rows, defined, group[start : start + chunk], at)
+        )
+        parts.append(_explain_rows(weighed, rows, defined, taxonomy, sentences_for, by_rules=by_rules))
+    if not parts:
+        weighed = _weightless(matrix)
+        parts.append(_explain_rows(weighed, matrix, defined, taxonomy, sentences_for, by_rules=True))
+    return Explanations(
+        keys=matrix[["account_id", "as_of"]].reset_index(drop=True),
+        horizon=at,
+        source="rules" if by_rules else "model",
+        sums=_stack(part.weighed.sums for part in parts),
+        context=_stack(part.weighed.context for part in parts),
+        gap=_stack(part.weighed.gap for part in parts),
+        margin=_stack(part.weighed.margin for part in parts),
+        reference_margin=_stack(part.weighed.reference_margin for part in parts),
+        shares=_stack(part.weighed.shares for part in parts),
+        stability=_stack(part.weighed.stability for part in parts),
+        first=np.concatenate([part.first for part in parts]),
+        reasons=[reasons for part in parts for reasons in part.reasons],
+        in_favour=[words for part in parts for words in part.in_favour],
+        columns=parts[0].weighed.columns,
+        relative=_stack(part.weighed.relative for part in parts) if keep_relative and not by_rules else None,
+    )
+
+
+@dataclass(frozen=True)
+class _Weighed:
+    """The numbers of one chunk; NaN throughout where no model weighs."""
+
+    columns: tuple[str, ...]
+    relative: Floats
+    sums: Floats
+    context: Floats
+    gap: Floats
+    margin: Floats
+    reference_margin: Floats
+    shares: Floats
+    stability: Floats
+
+
+@dataclass(frozen=True)
+class _Part:
+    weighed: _Weighed
+    first: NDArray[np.object_]
+    reasons: list[list[dict[str, Any]]]
+    in_favour: list[list[dict[str, str]]]
+
+
+def _stack(arrays: Iterable[Floats]) -> Floats:
+    return np.concatenate(list(arrays))
+
+
+def _segments(matrix: pd.DataFrame, segments: pd.Series | None) -> NDArray[np.object_]:
+    if segments is not None:
+        found = matrix["account_id"].map(segments)
+    elif "segment" in matrix:
+        found = matrix["segment"]
+    else:
+        return np.full(len(matrix), None, dtype=object)
+    found = found.astype(object)
+    return found.where(found.notna(), None).to_numpy(dtype=object)
+
+
+def _weigh(
+    bundle: Served, rows: pd.DataFrame, features: Sequence[Feature], group: NDArray[np.object_], horizon: int
+) -> _Weighed:
+    found = bundle.contributions(rows, horizon)
+    names = tuple(bundle.features)
+    by_name = {feature.name: feature for feature in features}
+    # The horizon is an input of the model without being a feature: a column more, and context.
+    wider = found.values.shape[1] - len(names)
+    categories = [by_name[name].category if name in by_name else CONTEXT for name in names] + [
+        CONTEXT
+    ] * wider
+    reference = np.empty_like(found.values)
+    reference_margin = np.empty(len(rows))
+    for segment in dict.fromkeys(group.tolist()):
+        of_segment = np.fromiter((value == segment for value in group), dtype=bool, count=len(group))
+        mean = bundle.reference(horizon, segment)
+        reference[of_segment] = mean
+        reference_margin[of_segment] = found.base + float(np.sum(mean))
+    relative = found.values - reference
+    missing = np.zeros(relative.shape, dtype=bool)
+    for at, name in enumerate(names):
+        if name in by_name and by_name[name].null_means == "unknown" and name in rows:
+            missing[:, at] = rows[name].isna().to_numpy()
+    sums, context = _sum_categories(relative, missing, categories)
+    gap = _sum_columns(np.where(missing, relative, 0.0), range(relative.shape[1]))
+    raising = np.maximum(np.column_stack([sums, context, gap]), 0.0)
+    total = _sum_columns(raising, range(raising.shape[1]))
+    shares = raising[:, : len(CATEGORIES)] / np.where(total > 0, total, 1.0)[:, None]
+    leads = np.zeros((len(rows), len(CATEGORIES)))
+    for member in found.members:
+        member_sums, _ = _sum_categories(member - reference, missing, categories)
+        top = member_sums.argmax(axis=1)
+        # A member that sees nothing raising the risk puts no category first.
+        leads[np.arange(len(rows)), top] += member_sums.max(axis=1) > 0
+    return _Weighed(
+        columns=names + ("horizon",) * wider,
+        relative=relative,
+        sums=sums,
+        context=context,
+        gap=gap,
+        margin=np.asarray(found.margin, dtype=float),
+        reference_margin=reference_margin,
+        shares=shares,
+        stability=leads / max(len(found.members), 1),
+    )
+
+
+def _sum_categories(relative: Floats, missing: Flags, categories: Sequence[str]) -> tuple[Floats, Floats]:
+    present = np.where(missing, 0.0, relative)
+    places: dict[str, list[int]] = {name: [] for name in (*CATEGORIES, CONTEXT)}
+    for at, category in enumerate(categories):
+        places[category].append(at)
+    sums = [_sum_columns(present, places[name]) for name in CATEGORIES]
+    return np.column_stack(sums), _sum_columns(present, places[CONTEXT])
+
+
+def _sum_columns(values: Floats, columns: Iterable[int]) -> Floats:
+    # Column by column, not as a matrix product: its order of addition, and so its last bits, would depend on
+    # how many rows are summed together, and one account must read the same alone as in a batch.
+    total = np.zeros(len(values))
+    for at in columns:
+        total += values[:, at]
+    return total
+
+
+def _weightless(rows: pd.DataFrame) -> _Weighed:
+    line, table = np.full(len(rows), np.nan), np.full((len(rows), len(CATEGORIES)), np.nan)
+    none = np.empty((len(rows), 0))
+    return _Weighed((), none, table, line, line, line, line, table, table)
+
+
+def _explain_rows(
+    weighed: _Weighed,
+    rows: pd.DataFrame,
+    features: Sequence[Feature],
+    taxonomy: Taxonomy,
+    sentences_for: Collection[str] | None,
+    *,
+    by_rules: bool,
+) -> _Part:
+    quotable = [item for item in features if item.category in CATEGORIES and item.name in rows]
+    facts = judge(rows, quotable, taxonomy)
+    order, count = _rank(weighed, facts, quotable, taxonomy, by_rules=by_rules)
+    places = order[:, :REASONS].tolist()
+    counts = count.tolist()
+    first = np.array(
+        [CATEGORIES[row[0]] if n else UNKNOWN for row, n in zip(places, counts, strict=True)], object
+    )
+    asked = (
+        np.ones(len(rows), dtype=bool)
+        if sentences_for is None
+        else rows["account_id"].isin(set(sentences_for)).to_numpy()
+    )
+    signs = read_signs(rows, quotable, _spread(weighed, quotable, len(rows)), facts)
+    favour = quote_better_than_usual if by_rules else quote_in_favour
+    reasons, in_favour = [], []
+    for row in range(len(rows)):
+        chosen = places[row][: counts[row]]
+        named = [CATEGORIES[place] for place in chosen]
+        wants = bool(asked[row])
+        reasons.append(
+            [
+                _reason(weighed, signs if wants else None, facts, row, place, taxonomy, by_rules=by_rules)
+                for place in chosen
+            ]
+            or [_unknown(taxonomy)]
+        )
+        in_favour.append(favour(signs, row, named) if wants else [])
+    return _Part(weighed, first, reasons, in_favour)
+
+
+def _rank(
+    weighed: _Weighed, facts: Facts, quotable: Sequence[Feature], taxonomy: Taxonomy, *, by_rules: bool
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Order the categories of each row, those to be named first, and count these (at most three)."""
+    if by_rules:
+        # How many different features speak for the category; ties in the order of the taxonomy.
+        places = [[at for at, item in enumerate(quotable) if item.category == name] for name in CATEGORIES]
+        strength = np.column_stack([facts.met[:, places_of].sum(axis=1) for places_of in places]).astype(
+            float
+        )
+        nameable = facts.required | facts.outright
+        strength /= 1 + len(quotable)
+    else:
+        strength = weighed.shares
+        floors = np.array([taxonomy.named(name).floor for name in CATEGORIES])
+        nameable = (strength >= floors) & facts.required | facts.outright
+    # Shares are at most 1, so an outright category comes before every other.
+    key = np.where(nameable, strength + 2.0 * facts.outright, -1.0)
+    order = np.argsort(-key, axis=1, kind="stable")
+    return order, np.minimum(nameable.sum(axis=1), REASONS)
+
+
+def _spread(weighed: _Weighed, quotable: Sequence[Feature], rows: int) -> Floats:
+    """Lay the contributions out over the quotable features; NaN for those the model does not use."""
+    place = {name: at for at, name in enumerate(weighed.columns)}
+    spread = np.full((rows, len(quotable)), np.nan)
+    for at, feature in enumerate(quotable):
+        if feature.name in place:
+            spread[:, at] = weighed.relative[:, place[feature.name]]
+    return spread
+
+
+def _reason(
+    weighed: _Weighed,
+    signs: Signs | None,
+    facts: Facts,
+    row: int,
+    place: int,
+    taxonomy: Taxonomy,
+    *,
+    by_rules: bool,
+) -> dict[str, Any]:
+    name = CATEGORIES[place]
+    entry = taxonomy[name]
+    outright = bool(facts.outright[row, place])
+    return {
+        "category": name,
+        "label": entry.label,
+        "share": None if by_rules else round(float(weighed.shares[row, place]), 4),
+        "stability": None if by_rules else round(float(weighed.stability[row, place]), 4),
+        "owner_role": entry.owner_role,
+        "evidence": [] if signs is None else quote_evidence(signs, row, place, outright=outright),
+    }
+
+
+def _unknown(taxonomy: Taxonomy) -> dict[str, Any]:
+    return {
+        "category": UNKNOWN,
+        "label": taxonomy.unknown.label,
+        "share": None,
+        "stability": None,
+        "owner_role": taxonomy.unknown.owner_role,
+        "evidence": [],
+    }
