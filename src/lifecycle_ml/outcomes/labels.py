@@ -93,7 +93,7 @@ def arr_steps(tables: Tables, data_through: date) -> pd.DataFrame:
     starts = pd.DataFrame({"account_id": accounts, "from_on": contracts["starts_on"], "units": units})
     stops = pd.DataFrame({"account_id": accounts, "from_on": ends, "units": -units})
     changes = pd.concat([starts[valid], stops[valid & ends.notna()]], ignore_index=True)
-    steps = changes.groupby(["account_id", "from_on"], as_index=False, sort=True)["units"].sum()
+    steps = pd.DataFrame(changes.groupby(["account_id", "from_on"], sort=True)["units"].sum()).reset_index()
     steps["arr"] = steps.groupby("account_id")["units"].cumsum() / _UNITS
     return steps[["account_id", "from_on", "arr"]]
 

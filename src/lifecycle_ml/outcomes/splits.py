@@ -178,7 +178,8 @@ class PurgedTimeSplit:
                 f"{self.n_splits} folds of {self.dates_per_split} dates need {needed + 1} dates or more, the "
                 f"first {reach} days (horizon_days + gap_days) before the oldest test date. Ask for fewer."
             )
-        fold_of = None if groups is None else account_folds(groups, self.n_splits)
+        # A single fold still leaves half of the accounts to learn from.
+        fold_of = None if groups is None else account_folds(groups, max(2, self.n_splits))
         for fold, block in enumerate(np.split(dates[-needed:], self.n_splits)):
             train = days + reach <= block[0]
             test = np.isin(days, block)
@@ -187,8 +188,8 @@ class PurgedTimeSplit:
                 test &= fold_of == fold
             if not train.any() or not test.any():
                 raise ValueError(
-                    f"PurgedTimeSplit: fold {fold + 1} of {self.n_splits} has {int(train.sum())} training and "
-                    f"{int(test.sum())} test rows. Ask for fewer folds."
+                    f"PurgedTimeSplit: fold {fold + 1} of {self.n_splits} has {int(train.sum())} training "
+                    f"and {int(test.sum())} test rows. Ask for fewer folds."
                 )
             yield np.flatnonzero(train), np.flatnonzero(test)
 
