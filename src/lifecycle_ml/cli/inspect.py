@@ -1,0 +1,191 @@
+"""Commands that look without changing anything: check, features, doctor, export-openapi."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lifecycle_ml.cli.screen import say, say_json, show_table
+from lifecycle_ml.errors import ConfigError, LifecycleError, UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from lifecycle_ml.settings import Settings
+    from lifecycle_ml.workspace import Workspace
+
+PARTS = ("all", "features", "serving")
+
+
+def check(workspace: Workspace, settings: Settings, part: str, as_of: date, *, as_json: bool) -> None:
+    """Say what is wrong. `features` and `serving` check definitions and rules without reading any data.
+
+    Raises: UserError after the findings are shown, where one is an error: exit status 2.
+    """
+    if part not in PARTS:
+        raise ConfigError(f"check {part!r}: there is no such part.{did_you_mean(part, PARTS)}")
+    names = _check_rules(workspace)
+    if part != "all":
+        say(f"{part}: {names} features and all rules of serving/ are in order.")
+        return
+    from lifecycle_ml.check import check as check_workspace
+
+    report = check_workspace(workspace, settings, as_of)
+    if as_json:
+        say_json(report.to_json())
+    elif not report.findings:
+        say(f"The tables as of {as_of} keep the data contract.")
+    else:
+        for finding in report.findings:
+            rows = "" if finding.rows is None else f" ({finding.rows:,} rows)"
+            say(f"{finding.severity.upper():8}{finding.rule}{rows}")
+            say(f"        {finding.advice}")
+            if finding.examples:
+                say(f"        for example {', '.join(map(str, finding.examples))}")
+            if finding.costs.features:
+                say(
+                    f"        costs {len(finding.costs.features)} features: {', '.join(finding.costs.features)}"
+                )
+            if finding.costs.categories:
+                say(f"        cannot be evidenced: {', '.join(finding.costs.categories)}")
+        counts = [
+            sum(item.severity == level for item in report.findings)
+            for level in ("error", "warning", "advice")
+        ]
+        say("{} errors, {} warnings, {} pieces of advice.".format(*counts))
+    if not report.ok:
+        raise UserError("the tables break the data contract; nothing can be run on them.")
+
+
+def _check_rules(workspace: Workspace) -> int:
+    from lifecycle_ml.actions.playbooks import load_playbooks
+    from lifecycle_ml.actions.team import load_team
+    from lifecycle_ml.health.config import load_health
+    from lifecycle_ml.matrix.load import load_features
+    from lifecycle_ml.reasons.taxonomy import load_taxonomy
+
+    features = load_features(workspace)
+    load_taxonomy(workspace, features.names)
+    load_health(workspace, features.names)
+    load_playbooks(workspace, features.names)
+    load_team(workspace)
+    return len(features.names)
+
+
+def list_features(workspace: Workspace, *, as_json: bool) -> None:
+    """List every feature the workspace defines."""
+    from lifecycle_ml.matrix.load import load_features
+
+    features = load_features(workspace)
+    rows = [
+        [
+            item.name,
+            item.unit,
+            item.category,
+            item.direction,
+            item.null_means,
+            "yes" if item.movable else "no",
+        ]
+        for item in features
+    ]
+    columns = ["name", "unit", "category", "direction", "null means", "movable"]
+    if as_json:
+        say_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        show_table(f"{len(rows)} features", columns, rows)
+
+
+def show_feature(workspace: Workspace, name: str) -> None:
+    """Show one feature."""
+    from lifecycle_ml.matrix.load import load_features
+
+    item = load_features(workspace)[name]
+    say(item.name)
+    for label, value in (
+        ("measures", item.value),
+        ("usual", item.usual),
+        ("unit", item.unit),
+        ("null means", item.null_means),
+        (
+            "churn risk",
+            {"raises": "more of it raises it", "lowers": "more of it lowers it"}.get(item.direction),
+        ),
+        ("category", item.category),
+        ("reads", ", ".join(f"{table}.{column}" for table, column in sorted(item.columns))),
+        ("says", item.says),
+    ):
+        say(f"  {label:11} {'–' if value is None else value}")
+
+
+def build(
+    workspace: Workspace, settings: Settings, as_of: date, known_at: datetime | None, out: Path
+) -> None:
+    """Write the matrix of all customers to a Parquet file."""
+    from lifecycle_ml.matrix.build import build_matrix, customers
+    from lifecycle_ml.matrix.load import load_features
+    from lifecycle_ml.tables.source import read_tables
+
+    tables = read_tables(workspace, settings)
+    features = load_features(workspace).available(tables)
+    matrix = build_matrix(tables, features, customers(tables, [as_of], known_at))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    matrix.to_parquet(out, index=False)
+    say(f"{out}: {len(matrix):,} customers as of {as_of}, {len(features)} features.")
+
+
+def doctor(workspace: Workspace, settings: Settings) -> None:
+    """Check each thing a run or the service needs. Raises: UserError where one is not in order."""
+    from lifecycle_ml.promotion.training import champion
+    from lifecycle_ml.store.store import Store
+    from lifecycle_ml.tables.source import survey_tables
+
+    def source() -> str:
+        return f"{len(survey_tables(workspace, settings).names)} canonical tables"
+
+    def rules() -> str:
+        return f"{_check_rules(workspace)} features, all rules parse"
+
+    def model() -> str:
+        serving = champion(settings, "churn")
+        if serving is None:
+            raise ConfigError("nothing serves yet; run `lifecycle run`.")
+        return f"{serving.source}, tier {serving.tier}, {serving.digest[:19]}"
+
+    def store() -> str:
+        with closing(Store.open(settings.store_url)) as opened:
+            current = opened.current()
+        if current is None:
+            raise ConfigError("nothing is published yet; run `lifecycle run`.")
+        return f"published as of {current.as_of}"
+
+    def keys() -> str:
+        if not settings.api_keys:
+            raise ConfigError("LIFECYCLE_API_KEYS is empty; the service would have no caller.")
+        return f"{len(settings.api_keys)} keys"
+
+    wrong = 0
+    for name, look in (
+        ("source", source),
+        ("rules", rules),
+        ("model", model),
+        ("store", store),
+        ("keys", keys),
+    ):
+        try:
+            say(f"ok     {name:7} {look()}")
+        except LifecycleError as error:
+            wrong += 1
+            say(f"wrong  {name:7} {error}")
+    if wrong:
+        raise UserError(f"{wrong} of 5 things are not in order.")
+
+
+def export_openapi(workspace: Workspace, settings: Settings, out: Path) -> None:
+    """Write the OpenAPI description of the service."""
+    from lifecycle_ml.service.app import create_app
+
+    document = create_app(settings, workspace).openapi()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    say(f"{out}: OpenAPI {document['openapi']}, {len(document['paths'])} paths.")

@@ -1,0 +1,154 @@
+"""Commands that read what was published: explain, actions, and who needs someone today."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from datetime import date
+from typing import Any
+
+from lifecycle_ml.cli.clock import run_clock
+from lifecycle_ml.cli.screen import say, say_json, show_table
+from lifecycle_ml.errors import ConfigError
+from lifecycle_ml.settings import Settings
+from lifecycle_ml.store.document import Live, join_live
+from lifecycle_ml.store.rows import AccountFilters, ActionFilters, Listed
+from lifecycle_ml.store.store import Store
+
+NEED_SOMEONE = AccountFilters(health=("red", "yellow"))
+
+
+def explain(settings: Settings, account: str, as_of: date | None, *, as_json: bool) -> None:
+    """Show one scored account. Raises: ConfigError where it has no reading."""
+    with closing(Store.open(settings.store_url)) as store:
+        answers = store.answers([account], as_of)
+    if answers.publication is None:
+        day = "" if as_of is None else f" as of {as_of}"
+        raise ConfigError(f"nothing is published{day}; run `lifecycle run` first.")
+    if account not in answers.bodies:
+        why = answers.unscored.get(account, "no account of that id is known.")
+        raise ConfigError(f"account {account!r} has no reading as of {answers.publication.as_of}: {why}")
+    now = run_clock(None, answers.publication.as_of)
+    live = Live(now=now, actions=answers.actions.get(account, []))
+    document = join_live(answers.bodies[account], live)
+    if as_json:
+        say_json(document)
+    else:
+        _tell(document, answers.names.get(account))
+
+
+def _tell(document: dict[str, Any], name: str | None) -> None:
+    """Say the account in the order a reader asks: how is it, why, what to do, what is missing."""
+    health, churn = document["health"], document["churn"]
+    before = f", before that {health['previous']}" if health["previous"] else ""
+    say(
+        f"{name or document['account_id']} ({document['account_id']}) is {health['color'].upper()} "
+        f"since {health['since']}{before}"
+    )
+    if churn["probability"] is None:
+        say(f"Churn risk: {churn['band']} (from rules)")
+    else:
+        odds = ", ".join(f"{item['probability']:.0%} in {item['days']} days" for item in churn["by_horizon"])
+        say(f"Churn risk: {churn['band']}; {odds}; {churn['lift']:.1f} times the average")
+    say("")
+    say("Why")
+    for reason in document["reasons"]:
+        share = "" if reason["share"] is None else f" ({reason['share']:.0%} of what raises the risk)"
+        say(f"  {reason['label']}{share}, owned by {reason['owner_role']}")
+        for item in reason["evidence"]:
+            say(f"    - {item['says']}")
+    if document["in_favour"]:
+        say("In its favour")
+        for item in document["in_favour"]:
+            say(f"  - {item['says']}")
+    if document["actions"]:
+        say("What to do")
+        for action in document["actions"]:
+            say(
+                f"  - {action['title']}: {action['owner'] or action['owner_role']}, due {action['due_at'][:10]}; "
+                f"else {action['escalates_to']} hears of it on {action['escalates_at'][:10]}"
+            )
+    if health["recovers_when"]:
+        say("Back to green when")
+        for item in health["recovers_when"]:
+            mark = "met" if item["met"] else "not met"
+            say(
+                f"  - {item['criterion']}: now {_figure(item['now'])}, needed {_figure(item['needed'])} ({mark})"
+            )
+    say("")
+    say(f"as of {document['as_of']}, receipt {document['receipt']}")
+
+
+def _figure(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:,.4g}"
+
+
+def actions(settings: Settings, owner: str | None, *, as_json: bool) -> None:
+    """List unfinished actions, most ARR kept per hour first."""
+    filters = ActionFilters(status=("open", "over_capacity"), owner=(owner,) if owner else ())
+    with closing(Store.open(settings.store_url)) as store:
+        page = store.list_actions(filters, limit=100_000 if as_json else 50)
+    if as_json:
+        say_json(page.rows)
+        return
+    if not page.rows:
+        say("No unfinished actions." if owner is None else f"No unfinished actions of {owner!r}.")
+        return
+    show_table(
+        "Unfinished actions",
+        ["account", "action", "owner", "due", "escalates to", "on", "status"],
+        [
+            [
+                row["account_id"],
+                row["title"],
+                row["owner"] or row["owner_role"],
+                f"{row['due_at']:%Y-%m-%d}",
+                row["escalates_to"],
+                f"{row['escalates_at']:%Y-%m-%d}" if row["escalates_at"] else None,
+                row["status"],
+            ]
+            for row in page.rows
+        ],
+    )
+
+
+def show_today(settings: Settings, most: int) -> None:
+    """Show the accounts that need someone today: red before yellow, most ARR at risk first."""
+    with closing(Store.open(settings.store_url)) as store:
+        page = store.list_accounts(NEED_SOMEONE, limit=500)
+    if not page.rows:
+        say("No account is red or yellow.")
+        return
+    first = sorted(page.rows, key=lambda row: row.health != "red")[:most]
+    rows = [_row(row, page.actions.get(row.account_id, [])) for row in first]
+    show_table(
+        f"The {len(rows)} accounts that need someone today",
+        ["account", "name", "health", "ARR", "at risk", "reason", "action", "owner", "due"],
+        rows,
+        right=["ARR", "at risk"],
+    )
+
+
+def _row(listed: Listed, live: list[dict[str, Any]]) -> list[str | None]:
+    document = json.loads(listed.body)
+    reason = document["reasons"][0]["label"] if document["reasons"] else None
+    step = min(live, key=lambda action: action["due_at"]) if live else None
+    return [
+        listed.account_id,
+        listed.name,
+        listed.health,
+        None if listed.arr is None else f"{listed.arr:,.0f}",
+        None if listed.arr_at_risk is None else f"{listed.arr_at_risk:,.0f}",
+        reason,
+        step and step["title"],
+        step and (step["owner"] or step["owner_role"]),
+        step and f"{step['due_at']:%Y-%m-%d}",
+    ]
+
+
+def first_account(settings: Settings) -> str:
+    """Return the account with most ARR at risk, for examples."""
+    with closing(Store.open(settings.store_url)) as store:
+        page = store.list_accounts(limit=1)
+    account_id: str = page.rows[0].account_id
+    return account_id

@@ -1,0 +1,143 @@
+"""Commands that make something: train, run, serve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lifecycle_ml.cli.screen import progress_bars, say, say_json, show_table
+from lifecycle_ml.errors import ConfigError
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+    from pathlib import Path
+
+    from lifecycle_ml.promotion.training import TrainingResult
+    from lifecycle_ml.settings import Settings
+    from lifecycle_ml.workspace import Workspace
+
+
+def train(
+    workspace: Workspace,
+    settings: Settings,
+    recipe: str,
+    as_of: date,
+    seed: int,
+    predictions: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Train a challenger on everything known by `as_of` and show what came of it."""
+    from lifecycle_ml.promotion.training import train as train_recipe
+    from lifecycle_ml.tables.source import read_tables
+
+    with progress_bars() as progress:
+        progress("reading the tables", 0, 1)
+        tables = read_tables(workspace, settings)
+        progress("reading the tables", 1, 1)
+        result = train_recipe(
+            workspace, settings, recipe, tables, as_of, seed=seed, predictions=predictions, progress=progress
+        )
+    if as_json:
+        say_json(result.to_json())
+    else:
+        show_training(result)
+
+
+SHOWN_METRICS = {
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "top_decile_lift": "top-decile lift",
+    "log_loss": "log loss",
+    "calibration_slope": "calibration slope",
+    "observed_expected": "observed / expected",
+}
+
+
+def show_training(result: TrainingResult) -> None:
+    """Show the figures of a training beside the rules, and the gate's answer."""
+    document = result.to_json()
+    names = list(document["baselines"])
+    rows = []
+    for metric, label in SHOWN_METRICS.items():
+        cells = [_interval(document["metrics"].get(metric))]
+        cells += [_interval(document["baselines"][name].get(metric)) for name in names]
+        rows.append([label, *cells])
+    show_table(
+        f"{document['recipe']}: out-of-time figures with 95% intervals by account",
+        ["", "model", *[name.replace("_", " ") for name in names]],
+        rows,
+    )
+    if document["refusals"]:
+        say("The gate refuses this model; rules serve instead:")
+        for refusal in document["refusals"]:
+            say(f"  {refusal['rule']}: saw {refusal['saw']}; needs {refusal['needs']}")
+    elif document["promoted"]:
+        say(f"Version {document['version']} passed the gate and serves.")
+    else:
+        say(
+            f"Version {document['version']} passed the gate and is a challenger; an earlier one goes on serving."
+        )
+
+
+def _interval(figure: dict[str, Any] | None) -> str:
+    if figure is None or figure.get("value") is None:
+        return "–"
+    if figure.get("low") is None:
+        return f"{figure['value']:.3f}"
+    return f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
+
+
+def run(
+    workspace: Workspace,
+    settings: Settings,
+    as_of: date,
+    now: datetime,
+    *,
+    as_json: bool,
+    may_train: bool,
+) -> None:
+    """Run the chain and show what was published."""
+    from lifecycle_ml.cli import readings
+    from lifecycle_ml.nightly import run_nightly
+
+    with progress_bars() as progress:
+        summary = run_nightly(workspace, settings, as_of, now, may_train=may_train, progress=progress)
+    if as_json:
+        say_json(summary.to_json())
+        return
+    colors = ", ".join(f"{count} {color}" for color, count in summary.health.items())
+    say(f"Published {summary.accounts:,} accounts as of {as_of}: {colors}; {summary.actions} new actions.")
+    if summary.history:
+        say(f"The store was empty: {summary.history} weekly as_of dates were replayed first, as history.")
+    readings.show_today(settings, most=10)
+
+
+def serve(workspace: Workspace, settings: Settings, host: str, port: int) -> None:
+    """Serve until interrupted. Raises: ConfigError where no API key is set."""
+    import uvicorn
+
+    from lifecycle_ml.service.app import create_app
+
+    if not settings.api_keys:
+        raise ConfigError(
+            "environment: LIFECYCLE_API_KEYS is empty, so nobody could call the service; "
+            "set it to role:key, for example read:<at least 16 characters>."
+        )
+    app = create_app(settings, workspace, refresher=_refresher(workspace, settings))
+    uvicorn.run(app, host=host, port=port, log_level="warning")
+
+
+def _refresher(workspace: Workspace, settings: Settings) -> Any:
+    """Return what recomputes accounts from the source; the pipeline is imported at its first use."""
+    from lifecycle_ml.cli import clock
+
+    def refresh(account_ids: list[str], as_of: date | None) -> dict[str, dict[str, Any]]:
+        import json
+
+        from lifecycle_ml.nightly import refresh_readings
+
+        day = as_of or clock.today()
+        found = refresh_readings(workspace, settings, account_ids, day, clock.run_clock(None, day))
+        return {account: json.loads(reading.body) for account, reading in found.items()}
+
+    return refresh
