@@ -44,9 +44,8 @@ def check(workspace: Workspace, settings: Settings, part: str, as_of: date, *, a
             if finding.examples:
                 say(f"        for example {', '.join(map(str, finding.examples))}")
             if finding.costs.features:
-                say(
-                    f"        costs {len(finding.costs.features)} features: {', '.join(finding.costs.features)}"
-                )
+                lost = ", ".join(finding.costs.features)
+                say(f"        costs {len(finding.costs.features)} features: {lost}")
             if finding.costs.categories:
                 say(f"        cannot be evidenced: {', '.join(finding.costs.categories)}")
         counts = [

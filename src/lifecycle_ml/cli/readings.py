@@ -65,18 +65,23 @@ def _tell(document: dict[str, Any], name: str | None) -> None:
         say("What to do")
         for action in document["actions"]:
             say(
-                f"  - {action['title']}: {action['owner'] or action['owner_role']}, due {action['due_at'][:10]}; "
-                f"else {action['escalates_to']} hears of it on {action['escalates_at'][:10]}"
+                f"  - {action['title']}: {action['owner'] or action['owner_role']}, "
+                f"due {action['due_at'][:10]}; {_escalation(action)}"
             )
     if health["recovers_when"]:
         say("Back to green when")
         for item in health["recovers_when"]:
             mark = "met" if item["met"] else "not met"
-            say(
-                f"  - {item['criterion']}: now {_figure(item['now'])}, needed {_figure(item['needed'])} ({mark})"
-            )
+            now, needed = _figure(item["now"]), _figure(item["needed"])
+            say(f"  - {item['criterion']}: now {now}, needed {needed} ({mark})")
     say("")
     say(f"as of {document['as_of']}, receipt {document['receipt']}")
+
+
+def _escalation(action: dict[str, Any]) -> str:
+    if action["escalates_at"] is None:
+        return "nobody else is told"
+    return f"else {action['escalates_to']} hears of it on {action['escalates_at'][:10]}"
 
 
 def _figure(value: float | None) -> str:

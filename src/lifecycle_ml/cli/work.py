@@ -74,9 +74,7 @@ def show_training(result: TrainingResult) -> None:
     elif document["promoted"]:
         say(f"Version {document['version']} passed the gate and serves.")
     else:
-        say(
-            f"Version {document['version']} passed the gate and is a challenger; an earlier one goes on serving."
-        )
+        say(f"Version {document['version']} passed the gate as a challenger; an earlier one goes on serving.")
 
 
 def _interval(figure: dict[str, Any] | None) -> str:

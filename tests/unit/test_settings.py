@@ -1,0 +1,58 @@
+"""Addresses and secrets are read once, strictly, and secrets stay out of sight."""
+
+from pathlib import Path
+
+import pytest
+
+from lifecycle_ml.errors import ConfigError
+from lifecycle_ml.settings import ROWS, Settings
+
+ROOT = Path("company")
+
+
+def test_defaults_keep_everything_in_the_workspace() -> None:
+    """Without any variable, source, store, bundles and runs lie under the workspace."""
+    settings = Settings.read(ROOT, environ={})
+
+    assert settings.source_url == "company/data"
+    assert settings.store_url == "sqlite:///company/out/lifecycle.db"
+    assert settings.bundles == Path("company/out/bundles")
+    assert settings.api_keys == ()
+
+
+def test_an_unknown_variable_is_named_with_the_nearest_right_one() -> None:
+    """A misspelt setting would otherwise be ignored in silence."""
+    with pytest.raises(ConfigError, match=r"LIFECYCLE_SOURCE_URI is not a setting.*LIFECYCLE_SOURCE_URL"):
+        Settings.read(ROOT, environ={"LIFECYCLE_SOURCE_URI": "x"})
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "two", "1.5"])
+def test_threads_must_be_a_whole_number_from_one(threads: str) -> None:
+    """Anything else would fail later, far from its cause."""
+    with pytest.raises(ConfigError, match="LIFECYCLE_THREADS"):
+        Settings.read(ROOT, environ={"LIFECYCLE_THREADS": threads})
+
+
+@pytest.mark.parametrize("keys", ["secret", "owner:0123456789abcdef", "read:short"])
+def test_an_api_key_needs_a_known_role_and_length(keys: str) -> None:
+    """A key without a role, with an unknown one, or too short is refused without being shown."""
+    with pytest.raises(ConfigError, match="LIFECYCLE_API_KEYS, key 1") as caught:
+        Settings.read(ROOT, environ={"LIFECYCLE_API_KEYS": keys})
+
+    assert keys not in str(caught.value)
+
+
+def test_a_key_never_appears_in_a_repr() -> None:
+    """Settings end up in logs and tracebacks; keys must not."""
+    settings = Settings.read(ROOT, environ={"LIFECYCLE_API_KEYS": "act:0123456789abcdef"})
+
+    assert settings.api_keys[0].key == "0123456789abcdef"
+    assert "0123456789abcdef" not in repr(settings)
+
+
+def test_every_setting_is_in_the_reference() -> None:
+    """The table of settings in the docs is the table in the code."""
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+
+    for row in ROWS:
+        assert f"| `{row.name}` | `{row.default}` | {row.help} |" in page
