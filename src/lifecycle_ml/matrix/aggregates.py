@@ -1,0 +1,155 @@
+"""Aggregates over one small table: joined to the spine, cut to what was known, grouped once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ibis
+from sqlglot import exp
+
+from lifecycle_ml.conditions.translate import to_ibis
+from lifecycle_ml.matrix.measures import AS_OF, Rows, parsed
+from lifecycle_ml.tables.clock import as_known
+from lifecycle_ml.tables.schema import SCHEMAS
+
+NUMBER = "decimal(28, 6)"
+"""What fractions are rounded to before they are summed: sums of floats depend on the order of rows."""
+
+_STAMP = 18
+"""Length of an instant written as text: 12 digits of seconds and 6 of microseconds."""
+
+
+def aggregate_rows(table: ibis.Table, name: str, spine: ibis.Table, wanted: Mapping[str, Rows]) -> ibis.Table:
+    """Return one row per spine row that has any, with one column per wanted aggregate.
+
+    `spine` has row, member, as_of, known_until. A total comes with a second column `<name>_n`, the number of
+    rows behind it. All aggregates of the table are computed in one pass over the join.
+    """
+    schema = SCHEMAS[name]
+    tests = [spine.member == table.account_id, table.known_at <= spine.known_until]
+    if schema.happened is not None:
+        happened = _instant(table[schema.happened])
+        tests.append(happened < spine.as_of)
+        reach = _reach(wanted.values(), schema.happened)
+        if reach is not None:
+            tests.append(happened >= spine.as_of - ibis.interval(days=reach))
+    known = as_known(spine.inner_join(table, tests), schema)
+    known = known.mutate(
+        **{
+            _past(ago): known.as_of.date() - ibis.interval(days=ago)
+            for ago in {w.ago for w in wanted.values()}
+        }
+    )
+    columns: dict[str, Any] = {}
+    for key, leaf in wanted.items():
+        columns |= _aggregate(known, key, leaf)
+    return known.group_by("row").aggregate(**columns)
+
+
+def _reach(wanted: Sequence[Rows] | Any, happened: str) -> int | None:
+    """How many days back any of them looks, where all look through a window on the row's own date."""
+    reach = 0
+    for leaf in wanted:
+        if leaf.days is None or leaf.dated_by != happened:
+            return None
+        reach = max(reach, leaf.ago + leaf.days)
+    return reach
+
+
+def _aggregate(known: ibis.Table, key: str, leaf: Rows) -> dict[str, Any]:
+    condition = _all_of(
+        [*_window(known, leaf), *([_expression(known, leaf, leaf.where)] if leaf.where else [])]
+    )
+    if leaf.verb == "count":
+        return {key: known.count(where=condition)}
+    value = _expression(known, leaf, str(leaf.column))
+    dated = stamp(known[leaf.dated_by]) if leaf.verb == "latest" else None
+    combined = combine(leaf.verb, value, condition, dated)
+    if leaf.verb == "total":
+        return {key: combined, f"{key}_n": known.count(where=condition)}
+    return {key: combined}
+
+
+def combine(verb: str, value: Any, condition: Any, dated: Any = None) -> Any:
+    """Return the aggregate expression of a verb over a column where the condition holds."""
+    if verb == "total":
+        return summable(value).sum(where=condition)
+    if verb == "distinct":
+        return countable(value).nunique(where=condition)
+    if verb == "latest":
+        return (dated + value.cast("string")).max(where=condition)
+    value = comparable(value)
+    return value.max(where=condition) if verb == "largest" else value.min(where=condition)
+
+
+def summable(value: Any) -> Any:
+    """Return a value whose sum is exact in any order."""
+    if value.type().is_boolean():
+        return value.cast("int64")
+    return value.cast(NUMBER) if value.type().is_floating() else value
+
+
+def countable(value: Any) -> Any:
+    """Return what is told apart when values are counted: instants by their UTC day."""
+    return value.date() if value.type().is_timestamp() else value
+
+
+def comparable(value: Any) -> Any:
+    """Return a value with a largest and a smallest: yes as 1, instants as their UTC day."""
+    if value.type().is_boolean():
+        return value.cast("int8")
+    return countable(value)
+
+
+def stamp(value: Any) -> Any:
+    """Return an instant as text of fixed length that sorts as the instant does."""
+    instant = value.cast("timestamp")
+    seconds = instant.epoch_seconds().cast("string").lpad(12, "0")
+    return seconds + instant.microsecond().cast("string").lpad(6, "0")
+
+
+def unstamped(text: Any, leaf: Rows) -> Any:
+    """Return the value that a latest() carried behind its instant."""
+    value = text.substr(_STAMP)
+    if leaf.kind == "yes_no":
+        return ibis.cases((text.isnull(), ibis.null("int8")), (value == "true", 1), else_=0)
+    return value if leaf.kind == "text" else value.cast("date" if leaf.kind == "date" else "float64")
+
+
+def _window(known: ibis.Table, leaf: Rows) -> list[Any]:
+    if leaf.dated_by is None:
+        return []
+    at = _instant(known[leaf.dated_by])
+    end = known[_past(leaf.ago)].cast("timestamp")
+    tests = []
+    if leaf.days is not None:
+        tests.append(at >= end - ibis.interval(days=leaf.days))
+    if leaf.days is not None or (leaf.ago and leaf.dated_by == SCHEMAS[leaf.table].happened):
+        tests.append(at < end)
+    return tests
+
+
+def _expression(known: ibis.Table, leaf: Rows, text: str) -> Any:
+    tree = parsed(leaf.table, text, leaf.verb).tree.copy()
+    for column in list(tree.find_all(exp.Column)):
+        if column.name == AS_OF:
+            column.set("this", exp.to_identifier(_past(leaf.ago)))
+    return to_ibis(tree, known, leaf.table)
+
+
+def _all_of(tests: list[Any]) -> Any:
+    if not tests:
+        return None
+    met = tests[0]
+    for test in tests[1:]:
+        met &= test
+    return met
+
+
+def _past(ago: int) -> str:
+    return f"as_of_{ago}"
+
+
+def _instant(value: Any) -> Any:
+    return value.cast("timestamp") if value.type().is_date() else value

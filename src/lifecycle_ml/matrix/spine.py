@@ -1,0 +1,130 @@
+"""The spine: which accounts we stand beside, on which dates, and how much was known then."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import date, datetime
+
+import ibis
+import pandas as pd
+
+from lifecycle_ml.conditions.translate import to_ibis
+from lifecycle_ml.matrix.measures import IN_FORCE
+from lifecycle_ml.tables.clock import as_known
+from lifecycle_ml.tables.schema import SCHEMAS
+from lifecycle_ml.tables.source import Tables
+
+COLUMNS = ("account_id", "as_of", "known_at")
+LEVELS = 3
+"""How many levels of child accounts roll up to the account that holds the contract."""
+
+
+def customers(
+    tables: Tables,
+    as_of_dates: Sequence[date],
+    known_at: datetime | None = None,
+    account_ids: Collection[str] | None = None,
+) -> pd.DataFrame:
+    """Return the spine of the accounts that were customers on each date: recurring ARR above zero, as known.
+
+    Grain:  one row per (account_id, as_of), sorted so; columns account_id, as_of, known_at.
+    Time:   `known_at` (naive UTC) says when we look, the same for all dates; default each date's own 00:00.
+    `account_ids` narrows the answer to those accounts; unknown ones are left out.
+    Raises: ValueError if known_at lies before an as_of date.
+    """
+    dates = pd.DataFrame({"as_of": pd.to_datetime(sorted(set(as_of_dates))).astype("datetime64[us]")})
+    dates["known_until"] = dates["as_of"] if known_at is None else pd.Timestamp(known_at).as_unit("us")
+    if dates.empty:
+        return _typed(pd.DataFrame({name: [] for name in COLUMNS}))
+    if (dates["known_until"] < dates["as_of"]).any():
+        raise ValueError(f"known_at {known_at} lies before as_of {dates['as_of'].max():%Y-%m-%d}.")
+    grid = ibis.memtable(dates)
+    contracts = tables["contracts"]
+    accounts = tables["accounts"]
+    if account_ids is not None:
+        wanted = sorted(set(account_ids)) or [""]
+        contracts = contracts.filter(contracts.account_id.isin(wanted))
+        accounts = accounts.filter(accounts.account_id.isin(wanted))
+    terms = as_known(contracts.cross_join(grid), SCHEMAS["contracts"])
+    terms = terms.mutate(midnight=terms.as_of, as_of=terms.as_of.date())
+    in_force = terms.filter(to_ibis(IN_FORCE, terms, "IN_FORCE"))
+    paying = in_force.group_by("account_id", as_of=in_force.midnight).aggregate(arr=in_force.arr.sum())
+    paying = paying.filter(paying.arr > 0)
+    here = as_known(accounts.cross_join(grid), SCHEMAS["accounts"])
+    spine = paying.semi_join(here, ["account_id", "as_of"]).select("account_id", "as_of")
+    found = tables.backend.to_pandas(spine)
+    found["as_of"] = found["as_of"].astype("datetime64[us]")
+    known = found.merge(dates.rename(columns={"known_until": "known_at"}), on="as_of", how="left")
+    return _typed(known).sort_values(["account_id", "as_of"], ignore_index=True)
+
+
+def checked(spine: pd.DataFrame) -> pd.DataFrame:
+    """Return the spine typed and sorted by (account_id, as_of).
+
+    Raises: ValueError if a column is missing, an as_of is no midnight, known_at lies before as_of, or an
+    (account_id, as_of) occurs twice.
+    """
+    missing = [name for name in COLUMNS if name not in spine.columns]
+    if missing:
+        raise ValueError(f"spine: column {missing[0]!r} is missing; a spine has {', '.join(COLUMNS)}.")
+    typed = _typed(spine[list(COLUMNS)].copy())
+    if typed.isna().any(axis=None):
+        raise ValueError(f"spine: {int(typed.isna().any(axis=1).sum())} rows have an empty value.")
+    if (typed["as_of"] != typed["as_of"].dt.normalize()).any():
+        raise ValueError("spine: as_of must be a midnight UTC.")
+    early = typed[typed["known_at"] < typed["as_of"]]
+    if len(early):
+        row = early.iloc[0]
+        raise ValueError(
+            f"spine: known_at {row['known_at']} lies before as_of {row['as_of']:%Y-%m-%d} "
+            f"({len(early)} rows, first account {row['account_id']!r})."
+        )
+    twice = typed[typed.duplicated(["account_id", "as_of"])]
+    if len(twice):
+        row = twice.iloc[0]
+        raise ValueError(
+            f"spine: account {row['account_id']!r} occurs more than once as of {row['as_of']:%Y-%m-%d} "
+            f"({len(twice)} rows too many)."
+        )
+    return typed.sort_values(["account_id", "as_of"], ignore_index=True)
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.astype({"account_id": "str", "as_of": "datetime64[us]", "known_at": "datetime64[us]"})[
+        list(COLUMNS)
+    ]
+
+
+def own_rows(spine: pd.DataFrame) -> ibis.Table:
+    """Return the checked spine for joining: row, account, member (the account itself), as_of, known_until."""
+    return ibis.memtable(
+        pd.DataFrame(
+            {
+                "row": range(len(spine)),
+                "member": spine["account_id"],
+                "as_of": spine["as_of"],
+                "known_until": spine["known_at"],
+            }
+        )
+    )
+
+
+def rolled_up(tables: Tables, own: ibis.Table) -> ibis.Table:
+    """Add to each spine row the child accounts whose usage, tickets and people belong to it.
+
+    A child belongs to its parent while it holds no contract of its own, as known at that row's known_at.
+    """
+    if "parent_account_id" not in tables.provided("accounts"):
+        return own
+    accounts, contracts = tables["accounts"], tables["contracts"]
+    everyone = level = own
+    for _ in range(LEVELS):
+        joined = level.inner_join(accounts, level.member == accounts.parent_account_id)
+        children = as_known(joined.drop("member"), SCHEMAS["accounts"]).select(
+            "row", "as_of", "known_until", member="account_id"
+        )
+        signed = children.inner_join(contracts, children.member == contracts.account_id).drop("member")
+        holders = as_known(signed, SCHEMAS["contracts"]).select("row", member="account_id").distinct()
+        level = children.anti_join(holders, ["row", "member"]).select(own.columns)
+        everyone = everyone.union(level)
+    return everyone.distinct()
