@@ -16,7 +16,7 @@ from lifecycle_ml.reasons.taxonomy import Taxonomy
 from lifecycle_ml.tables.schema import CATEGORIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -96,11 +96,18 @@ class Signs:
     good: Flags
 
 
-def read_signs(matrix: pd.DataFrame, features: Sequence[Feature], relative: Floats, facts: Facts) -> Signs:
+def read_signs(
+    matrix: pd.DataFrame,
+    features: Sequence[Feature],
+    relative: Floats,
+    facts: Facts,
+    ranges: Mapping[str, tuple[float, float, float]],
+) -> Signs:
     """Put values beside contributions and see on which side each value stands.
 
     A feature named in its category's evidence stands on the bad side where a comparison is true and on the
-    good side where none is. Any other is compared with the account's own past, else with zero.
+    good side where none is. Any other is compared with the account's own past, else with the median of the
+    accounts the model learned from (`ranges`: 10th, 50th and 90th percentile).
     """
     shape = (len(matrix), len(features))
     bad, good = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
@@ -110,7 +117,7 @@ def read_signs(matrix: pd.DataFrame, features: Sequence[Feature], relative: Floa
         before = matrix.get(feature.name + USUAL)
         values.append(_plain(column))
         usual.append([None] * len(matrix) if before is None else _plain(before))
-        worse, better = _side(feature, column, before)
+        worse, better = _side(feature, column, before, ranges.get(feature.name))
         bad[:, at] = facts.met[:, at] | (worse & ~facts.unmet[:, at])
         good[:, at] = (better | facts.unmet[:, at]) & ~facts.met[:, at]
     return Signs(tuple(features), tuple(values), tuple(usual), relative, facts.met, bad, good)
@@ -122,7 +129,12 @@ def _plain(column: pd.Series) -> list[Any]:
     return [None if value != value else value for value in column.astype(float).tolist()]  # noqa: PLR0124
 
 
-def _side(feature: Feature, column: pd.Series, before: pd.Series | None) -> tuple[Flags, Flags]:
+def _side(
+    feature: Feature,
+    column: pd.Series,
+    before: pd.Series | None,
+    spread: tuple[float, float, float] | None,
+) -> tuple[Flags, Flags]:
     present = column.notna().to_numpy()
     neither = np.zeros(len(column), dtype=bool)
     # "No business review on record" is a fact; whether it is a bad one only the contribution says.
@@ -131,17 +143,19 @@ def _side(feature: Feature, column: pd.Series, before: pd.Series | None) -> tupl
         # A channel has no better and worse; only its contribution speaks.
         return present | worse_if_null, neither
     value = column.to_numpy(dtype=float)
-    # A ratio to one's own past turns bad below one; a count or yes/no above or at zero.
-    level = np.full(len(column), 1.0 if feature.unit == "ratio" else 0.5 if feature.is_yes_no else 0.0)
     past = np.full(len(column), np.nan) if before is None else before.to_numpy(dtype=float)
-    level = np.where(np.isnan(past), level, past)
+    if feature.unit == "ratio":
+        # Compared with itself: below one it fell.
+        past = np.where(np.isnan(past), 1.0, past)
+    raises = feature.direction == "raises"
     with np.errstate(invalid="ignore"):
-        above, below = value > level, value < level
-    if feature.direction == "raises":
-        return above | worse_if_null, ~above & present
-    # Little of a good thing, without a past to compare with, is judged by the model alone.
-    alone = np.isnan(past) & (feature.unit != "ratio") & (not feature.is_yes_no)
-    return np.where(alone, present, below) | worse_if_null, ~below & (value > 0)
+        worse, better = (value > past, value <= past) if raises else (value < past, value >= past)
+        if spread is not None:
+            middle = spread[1]
+            worse |= np.isnan(past) & (value >= middle if raises else value <= middle)
+            better |= np.isnan(past) & (value <= middle if raises else value >= middle)
+        # None of a bad thing is never bad, none of a good thing never good.
+        return (worse & (value > 0) if raises else worse) | worse_if_null, better & (raises | (value > 0))
 
 
 def quote_evidence(signs: Signs, row: int, category: int, *, outright: bool = False) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from lifecycle_ml.reasons.taxonomy import DATA_GAP, UNKNOWN, Taxonomy
 from lifecycle_ml.tables.schema import CATEGORIES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -38,6 +38,8 @@ class Contributions(Protocol):
     """SHAP values in the calibrated margin: values.sum(1) + base == margin (models/bundle.py)."""
 
     @property
+    def columns(self) -> tuple[str, ...]: ...
+    @property
     def values(self) -> Floats: ...
     @property
     def base(self) -> float: ...
@@ -51,13 +53,13 @@ class Served(Protocol):
     """What reasons need of the bundle that serves (models/bundle.py)."""
 
     @property
-    def features(self) -> Sequence[str]: ...
-    @property
     def headline(self) -> int: ...
     @property
     def source(self) -> str: ...
     @property
     def tier(self) -> str: ...
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float, float]]: ...
     def contributions(self, matrix: pd.DataFrame, horizon: int) -> Contributions: ...
     def reference(self, horizon: int, segment: str | None) -> Floats: ...
 
@@ -68,7 +70,8 @@ class Explanations:
 
     Grain: one row per (account_id, as_of), in the order of the matrix; arrays are aligned with `keys`.
     Units: log-odds of the calibrated margin, compared with retained accounts of the segment.
-    Nulls: where rules serve or the tier is advisory, every number is NaN; reasons come from facts.
+    Nulls: `basis` is "contributions", or "facts" where rules serve or the tier is advisory: every number is
+    NaN then, and reasons come from facts and required evidence alone.
 
     `sums` (rows, 11) are the category sums in the order of CATEGORIES, `context` and `gap` what is kept apart
     from them: sums.sum(1) + context + gap == margin - reference_margin within 1e-5.
@@ -79,7 +82,7 @@ class Explanations:
 
     keys: pd.DataFrame
     horizon: int
-    source: str
+    basis: str
     sums: Floats
     context: Floats
     gap: Floats
@@ -97,7 +100,7 @@ class Explanations:
         return len(self.keys)
 
     def __repr__(self) -> str:
-        return f"Explanations({len(self)} rows, horizon={self.horizon}, source={self.source!r})"
+        return f"Explanations({len(self)} rows, horizon={self.horizon}, basis={self.basis!r})"
 
     def position(self, account_id: str) -> int:
         """Return the row of an account, the latest as_of where it has several. Raises: KeyError."""
@@ -144,20 +147,20 @@ def explain(
     defined = tuple(features)
     group = _segments(matrix, segments)
     by_rules = bundle.source == "rules" or bundle.tier != "full"
+    asked = None if sentences_for is None else frozenset(sentences_for)
     parts = []
     for start in range(0, len(matrix), chunk):
         rows = matrix.iloc[start : start + chunk].reset_index(drop=True)
         weighed = (
             _weightless(rows) if by_rules else _weigh(bundle, rows, defined, group[start : start + chunk], at)
         )
-        parts.append(_explain_rows(weighed, rows, defined, taxonomy, sentences_for, by_rules=by_rules))
+        parts.append(_explain_rows(weighed, rows, defined, taxonomy, bundle.ranges, asked, by_rules=by_rules))
     if not parts:
-        weighed = _weightless(matrix)
-        parts.append(_explain_rows(weighed, matrix, defined, taxonomy, sentences_for, by_rules=True))
+        parts.append(_explain_rows(_weightless(matrix), matrix, defined, taxonomy, {}, asked, by_rules=True))
     return Explanations(
         keys=matrix[["account_id", "as_of"]].reset_index(drop=True),
         horizon=at,
-        source="rules" if by_rules else "model",
+        basis="facts" if by_rules else "contributions",
         sums=_stack(part.weighed.sums for part in parts),
         context=_stack(part.weighed.context for part in parts),
         gap=_stack(part.weighed.gap for part in parts),
@@ -215,18 +218,16 @@ def _weigh(
     bundle: Served, rows: pd.DataFrame, features: Sequence[Feature], group: NDArray[np.object_], horizon: int
 ) -> _Weighed:
     found = bundle.contributions(rows, horizon)
-    names = tuple(bundle.features)
+    names = found.columns
     by_name = {feature.name: feature for feature in features}
-    # The horizon is an input of the model without being a feature: a column more, and context.
-    wider = found.values.shape[1] - len(names)
-    categories = [by_name[name].category if name in by_name else CONTEXT for name in names] + [
-        CONTEXT
-    ] * wider
+    # The horizon is an input of the model without being a feature: what it contributes is context.
+    categories = [by_name[name].category if name in by_name else CONTEXT for name in names]
     reference = np.empty_like(found.values)
     reference_margin = np.empty(len(rows))
-    for segment in dict.fromkeys(group.tolist()):
-        of_segment = np.fromiter((value == segment for value in group), dtype=bool, count=len(group))
-        mean = bundle.reference(horizon, segment)
+    codes, distinct = pd.factorize(group, use_na_sentinel=False)
+    for code, segment in enumerate(distinct):
+        of_segment = codes == code
+        mean = bundle.reference(horizon, None if pd.isna(segment) else str(segment))
         reference[of_segment] = mean
         reference_margin[of_segment] = found.base + float(np.sum(mean))
     relative = found.values - reference
@@ -246,7 +247,7 @@ def _weigh(
         # A member that sees nothing raising the risk puts no category first.
         leads[np.arange(len(rows)), top] += member_sums.max(axis=1) > 0
     return _Weighed(
-        columns=names + ("horizon",) * wider,
+        columns=names,
         relative=relative,
         sums=sums,
         context=context,
@@ -287,7 +288,8 @@ def _explain_rows(
     rows: pd.DataFrame,
     features: Sequence[Feature],
     taxonomy: Taxonomy,
-    sentences_for: Collection[str] | None,
+    ranges: Mapping[str, tuple[float, float, float]],
+    asked: frozenset[str] | None,
     *,
     by_rules: bool,
 ) -> _Part:
@@ -299,18 +301,14 @@ def _explain_rows(
     first = np.array(
         [CATEGORIES[row[0]] if n else UNKNOWN for row, n in zip(places, counts, strict=True)], object
     )
-    asked = (
-        np.ones(len(rows), dtype=bool)
-        if sentences_for is None
-        else rows["account_id"].isin(set(sentences_for)).to_numpy()
-    )
-    signs = read_signs(rows, quotable, _spread(weighed, quotable, len(rows)), facts)
+    quoted = [asked is None or account in asked for account in rows["account_id"]]
+    signs = read_signs(rows, quotable, _spread(weighed, quotable, len(rows)), facts, ranges)
     favour = quote_better_than_usual if by_rules else quote_in_favour
     reasons, in_favour = [], []
     for row in range(len(rows)):
         chosen = places[row][: counts[row]]
         named = [CATEGORIES[place] for place in chosen]
-        wants = bool(asked[row])
+        wants = quoted[row]
         reasons.append(
             [
                 _reason(weighed, signs if wants else None, facts, row, place, taxonomy, by_rules=by_rules)

@@ -18,8 +18,8 @@ Value = float | str | None
 SHARES: Final = frozenset({"share", "ratio"})
 YES_NO: Final = frozenset({"yes/no"})
 _MONEY: Final = frozenset({"currency", "money", "arr"})
-# "no days since" and "no points" are not English; these keep their zero.
-_MEASURED: Final = frozenset({"days", "day", "points", "point", "score", "hours", "%"})
+# "no days late", "no points" and "exported no times" are not English; these keep their zero.
+_MEASURED: Final = frozenset({"days", "hours", "points", "times"})
 
 # The words that end the noun phrase a number counts: "3 severe tickets | opened in ..."
 _STOP: Final = frozenset(
@@ -121,7 +121,7 @@ def write_sentence(feature: Feature, value: Value, usual: float | None = None) -
     template = feature.sentence(value, usual)
     if template is None:
         return None
-    text = fill_template(template, value, usual, feature.unit)
+    text = fill_template(template, value, usual, feature.unit).replace(" 0 days ago", " today")
     return text[:1].upper() + text[1:]
 
 

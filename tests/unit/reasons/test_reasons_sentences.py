@@ -94,5 +94,5 @@ def test_a_sentence_starts_with_a_capital():
 
 def test_a_template_that_needs_a_null_is_refused():
     """A template can never print NaN."""
-    with pytest.raises(ValueError, match="needs {usual}"):
+    with pytest.raises(ValueError, match=r"needs \{usual\}"):
         fill_template("{value} of {usual}", 1.0, float("nan"), "users")

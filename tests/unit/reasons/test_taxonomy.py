@@ -48,7 +48,9 @@ def test_each_category_has_evidence_among_its_own_features(taxonomy):
 def test_a_misspelt_feature_is_an_error_with_the_nearest_name(tmp_path, names):
     """A file of one's own that names what nobody defined fails with file, key and remedy."""
     wrong = TEXT.replace("budget_cuts_180d", "budget_cut_180d")
-    with pytest.raises(ConditionError, match=r"categories\.budget_eliminated.*Did you mean 'budget_cuts_180d'"):
+    with pytest.raises(
+        ConditionError, match=r"categories\.budget_eliminated.*Did you mean 'budget_cuts_180d'"
+    ):
         load_taxonomy(_own(tmp_path, wrong), names)
 
 
