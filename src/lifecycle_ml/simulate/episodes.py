@@ -1,0 +1,209 @@
+"""Episodes: a cause at work in one account, from its first trace until it ends or the account leaves.
+
+Beside the true episodes there are look-alikes: the same traces, no hazard. A muted episode is the opposite:
+full hazard, hardly a trace. Between the first trace and the full hazard lies the lead time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lifecycle_ml.simulate.book import Book
+from lifecycle_ml.simulate.causes import CAUSES, NUMBER
+from lifecycle_ml.simulate.grid import WARM_UP, Flags, Floats, Grid, Ints, stream
+from lifecycle_ml.simulate.priors import Traits
+
+FADE_WEEKS = 5.0
+"""Traces of an ended episode fall to a third in this time."""
+
+BORN = (NUMBER["bad_fit_customer_sold"], NUMBER["failed_onboarding"])
+COMPETITION = NUMBER["competitive_displacement"]
+GAP = NUMBER["missing_product_capability"]
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """One entry per episode; weeks are columns (the first day is column WARM_UP)."""
+
+    account: Ints
+    cause: Ints
+    onset: Ints  # column in which it begins
+    lead: Floats  # weeks to the full hazard
+    ends: Ints  # column from which it is over, if the account is still there
+    hazard: Floats  # weekly hazard at full height; 0 for look-alikes
+    trace: Floats  # height of its traces, 1 is usual
+    treated: Ints  # column from which its treatment works; beyond the end if none
+    relief: Floats  # multiplier of the hazard once treated
+
+    def __len__(self) -> int:
+        return len(self.account)
+
+
+def draw_episodes(seed: int, book: Book, grid: Grid, traits: Traits) -> Episodes:
+    """Draw the true episodes, those they bring along, and the look-alikes."""
+    rng = stream(seed, "episodes")
+    account: list[Ints] = []
+    cause: list[Ints] = []
+    onset: list[Ints] = []
+    for number, one in enumerate(CAUSES):
+        born = {BORN[0]: book.bad_fit, BORN[1]: book.stalled}.get(number)
+        if born is not None:
+            who = np.nonzero(born)[0]
+            when = book.created[who] // 7 + WARM_UP
+        else:
+            who, when = _beginnings(rng, onset_rate(number, book, grid, traits), book)
+        account.append(who)
+        cause.append(np.full(len(who), number))
+        onset.append(when)
+        if one.brings[0] and len(who):
+            brought = rng.random(len(who)) < one.brings[1]
+            account.append(who[brought])
+            cause.append(np.full(int(brought.sum()), NUMBER[one.brings[0]]))
+            onset.append(when[brought])
+    true = _marks(rng, np.concatenate(account), np.concatenate(cause), np.concatenate(onset), traits, grid)
+    alike = _look_alikes(stream(seed, "look-alikes"), book, grid, traits)
+    if not traits.causes:
+        true = _without_hazard(true)
+    return _join(true, alike)
+
+
+def onset_rate(number: int, book: Book, grid: Grid, traits: Traits) -> Floats:
+    """Episodes of one cause expected per account and week; here drift and the product gap come in."""
+    weekly = CAUSES[number].yearly / 52 * traits.mix[number] * book.frailty
+    if number == GAP and traits.causes:
+        weekly = weekly * np.where(book.industry == traits.gap_industry, 2.8, 0.7)
+    rate = np.repeat(weekly[:, None], grid.columns, axis=1)
+    if number == COMPETITION and traits.causes:
+        rate[:, WARM_UP + traits.drift_week :] *= traits.drift_factor
+    return rate
+
+
+def _beginnings(rng: np.random.Generator, rate: Floats, book: Book) -> tuple[Ints, Ints]:
+    counts = rng.poisson(rate)
+    who, when = np.nonzero(counts)
+    keep = when >= book.created[who] // 7 + WARM_UP + 6  # nothing of this kind in the first six weeks
+    return who[keep], when[keep]
+
+
+def _marks(
+    rng: np.random.Generator, account: Ints, cause: Ints, onset: Ints, traits: Traits, grid: Grid
+) -> Episodes:
+    count = len(account)
+    lead = np.array([one.lead for one in CAUSES])[cause] / 7 * rng.lognormal(-0.06, 0.35, count)
+    lead = np.clip(lead, 4, 29)
+    quiet = rng.random(count) < traits.muted
+    treated_share = rng.random(count) < (0.15 if traits.causes else 0.0)
+    delay = np.maximum(2, np.round(lead * rng.uniform(0.4, 1.0, count))).astype(np.int64)
+    return Episodes(
+        account=account,
+        cause=cause,
+        onset=onset,
+        lead=lead,
+        ends=onset + calm_from(lead) + rng.geometric(leaving_rate(cause)),
+        hazard=np.array([one.hazard for one in CAUSES])[cause]
+        * traits.strength[cause]
+        * rng.lognormal(-0.08, 0.4, count),
+        trace=np.where(
+            quiet, rng.uniform(0.0, 0.15, count), np.clip(rng.lognormal(-0.05, 0.3, count), 0.4, 1.6)
+        ),
+        treated=np.where(treated_share, onset + delay, grid.columns + 1),
+        relief=np.where(treated_share, rng.uniform(0.3, 0.8, count), 1.0),
+    )
+
+
+def calm_from(lead: Floats) -> Ints:
+    """Weeks an episode lasts at least."""
+    return np.maximum(3, np.round(lead * 0.8)).astype(np.int64)
+
+
+def leaving_rate(cause: Ints) -> Floats:
+    """Chance per week that an episode past its minimum ends."""
+    return 1.0 / np.array([one.linger for one in CAUSES])[cause]
+
+
+def height(age: Floats, lead: Floats) -> Floats:
+    """Share of the full hazard at an age in weeks: it comes late, after the traces."""
+    return np.clip((age + 1) / lead, 0.0, 1.0) ** 2.5
+
+
+def _look_alikes(rng: np.random.Generator, book: Book, grid: Grid, traits: Traits) -> Episodes:
+    account: list[Ints] = []
+    cause: list[Ints] = []
+    onset: list[Ints] = []
+    for number, one in enumerate(CAUSES):
+        if number in BORN:
+            who = np.nonzero(rng.random(len(book)) < one.at_start * traits.alike * 0.6)[0]
+            when = book.created[who] // 7 + WARM_UP
+        else:
+            rate = np.full((len(book), grid.columns), one.yearly / 52 * traits.alike)
+            who, when = _beginnings(rng, rate, book)
+        account.append(who)
+        cause.append(np.full(len(who), number))
+        onset.append(when)
+    drawn = _marks(rng, np.concatenate(account), np.concatenate(cause), np.concatenate(onset), traits, grid)
+    return _without_hazard(drawn)
+
+
+def _without_hazard(drawn: Episodes) -> Episodes:
+    """The same traces, kept visible and untreated, without effect."""
+    return Episodes(
+        account=drawn.account,
+        cause=drawn.cause,
+        onset=drawn.onset,
+        lead=drawn.lead,
+        ends=drawn.ends,
+        hazard=np.zeros(len(drawn)),
+        trace=drawn.trace,
+        treated=np.full(len(drawn), 10**6),
+        relief=np.ones(len(drawn)),
+    )
+
+
+def _join(first: Episodes, second: Episodes) -> Episodes:
+    pairs = {name: (getattr(first, name), getattr(second, name)) for name in Episodes.__dataclass_fields__}
+    return Episodes(**{name: np.concatenate(pair) for name, pair in pairs.items()})
+
+
+@dataclass(frozen=True)
+class Pressure:
+    """What the episodes do to each cause, account and week."""
+
+    hazard: Floats  # (causes, accounts, columns): weekly hazard of an account that may leave at any time
+    trace: Floats  # (causes, accounts, columns from week 0): height of traces, 0 to about 1.6
+
+
+def press(episodes: Episodes, book: Book, grid: Grid, traits: Traits) -> Pressure:
+    """Lay all episodes over the weeks: hazards add up, traces do not exceed 1.6."""
+    shape = (len(CAUSES), len(book), grid.columns)
+    hazard, trace = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for age in range(grid.columns + max(0, int(-episodes.onset.min(initial=0)))):
+        week = episodes.onset + age
+        live = (week >= 0) & (week < grid.columns) & (week < episodes.ends + 30)
+        if not live.any():
+            continue
+        week, picked = week[live], np.nonzero(live)[0]
+        at = (episodes.cause[picked], episodes.account[picked], week)
+        open_ = week < episodes.ends[picked]
+        rise = np.clip((age + 1) / np.clip(episodes.lead[picked] / 2, 2, 7), 0, 1)
+        fade = np.where(open_, 1.0, np.exp(-(week - episodes.ends[picked] + 1) / FADE_WEEKS))
+        np.add.at(trace, at, episodes.trace[picked] * rise * fade)
+        full = hazard_at(episodes, picked, week) * open_
+        np.add.at(hazard, at, full)
+    return Pressure(hazard * protection(book, grid, traits)[None], np.minimum(trace[:, :, WARM_UP:], 1.6))
+
+
+def hazard_at(episodes: Episodes, picked: Ints | Flags, week: Ints) -> Floats:
+    """Weekly hazard of some episodes in the given columns, if not over by then."""
+    age = (week - episodes.onset[picked]).astype(np.float64)
+    full = episodes.hazard[picked] * height(age, episodes.lead[picked])
+    return np.asarray(np.where(week >= episodes.treated[picked], full * episodes.relief[picked], full))
+
+
+def protection(book: Book, grid: Grid, traits: Traits) -> Floats:
+    """Multiplier of every hazard by account and column: below 1 from when the protective feature is used."""
+    if not traits.causes:
+        return np.ones((len(book), grid.columns))
+    weeks = (np.arange(grid.columns) - WARM_UP) * 7
+    return np.where(weeks[None, :] >= book.adopts_feature[:, None], traits.protection, 1.0)

@@ -1,0 +1,193 @@
+"""Who leaves, when and why, and the probability of it as the generator knows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lifecycle_ml.simulate.book import Book
+from lifecycle_ml.simulate.calendar import Calendar
+from lifecycle_ml.simulate.causes import CAUSES
+from lifecycle_ml.simulate.episodes import (
+    BORN,
+    Episodes,
+    Pressure,
+    calm_from,
+    hazard_at,
+    height,
+    leaving_rate,
+    onset_rate,
+    protection,
+)
+from lifecycle_ml.simulate.grid import NEVER, WARM_UP, Flags, Floats, Grid, Ints, stream
+from lifecycle_ml.simulate.priors import Traits
+
+HORIZONS = (30, 90, 180)
+AHEAD = -(-max(HORIZONS) // 7)
+SETTLED = 28
+"""Days after its creation in which no account decides to leave."""
+
+
+@dataclass(frozen=True)
+class Leavers:
+    """One entry per account; NEVER (or -1) where it stays."""
+
+    decided: Ints  # day of the decision
+    gone: Ints  # first day without a contract
+    cause: Ints
+    posterior: Floats  # (accounts, causes): share of each cause in the hazard of the week of the decision
+
+
+def draw_leavers(
+    seed: int, book: Book, calendar: Calendar, pressure: Pressure, grid: Grid, traits: Traits
+) -> Leavers:
+    """Week by week, each account stays or leaves with the hazard its causes and its contract give it."""
+    rng = stream(seed, "leaving")
+    total = pressure.hazard.sum(axis=0).astype(np.float64)
+    if not traits.causes:
+        total = np.full_like(total, traits.chance)
+    settled = (book.created + SETTLED) // 7 + WARM_UP + 1
+    can = np.arange(grid.columns)[None, :] >= np.maximum(settled, WARM_UP)[:, None]
+    now, then = total * calendar.open_door * can, total * calendar.at_end * can
+    event = rng.random(total.shape) < 1 - np.exp(-(now + then))
+    leaves = event.any(axis=1)
+    column = np.where(leaves, event.argmax(axis=1), grid.columns - 1)
+    at = (np.arange(len(book)), column)
+    at_once = rng.random(len(book)) * (now[at] + then[at]) < now[at]
+    day = (column - WARM_UP) * 7 + rng.integers(0, 7, len(book))
+    gone = np.where(at_once, day + calendar.notice, calendar.exit_day[at])
+    decided = np.where(at_once, day, np.minimum(day, gone))
+    leaves &= decided < grid.days  # what is decided after the data was taken has not happened
+    weights = pressure.hazard[:, at[0], at[1]].T.astype(np.float64)
+    scale = weights.sum(axis=1, keepdims=True)
+    posterior = np.divide(weights, scale, out=np.zeros_like(weights), where=scale > 0)
+    drawn = (posterior.cumsum(axis=1) < rng.random((len(book), 1))).sum(axis=1)
+    cause = np.where(leaves & traits.causes, np.minimum(drawn, len(CAUSES) - 1), -1)
+    return Leavers(
+        decided=np.where(leaves, decided, NEVER),
+        gone=np.where(leaves, gone, NEVER),
+        cause=cause,
+        posterior=np.where(leaves[:, None], posterior, 0.0),
+    )
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """The true probabilities at one instant: who has a contract, and the chance to lose it by horizon."""
+
+    account: Ints
+    probability: Floats  # (accounts, horizons)
+    shares: Floats  # (accounts, causes): part of each cause in the hazard expected over 90 days
+
+
+def look_ahead(
+    week: int,
+    book: Book,
+    calendar: Calendar,
+    episodes: Episodes,
+    leavers: Leavers,
+    here: Flags,
+    future: FutureEpisodes,
+    grid: Grid,
+    traits: Traits,
+) -> Outlook:
+    """Forward product over the weeks ahead, given everything at the start of `week` and nothing after it.
+
+    Known: the episodes at work, their strength, lead and treatment, the contract calendar, decisions taken.
+    Not known: when an episode ends and which ones begin; both are averaged out.
+    """
+    count, first = len(book), week + WARM_UP
+    columns = np.minimum(np.arange(first, first + AHEAD), grid.columns - 1)
+    beyond = np.arange(first, first + AHEAD) >= grid.columns
+    open_door, at_end = calendar.open_door[:, columns].copy(), calendar.at_end[:, columns].copy()
+    at_end[:, beyond] = 0.0
+    early = (columns[None, :] - WARM_UP) * 7 < book.created[:, None] + SETTLED
+    open_door[early], at_end[early] = 0.0, 0.0
+    shield = protection(book, grid, traits)[:, min(first, grid.columns - 1)]
+    decided = leavers.decided < week * 7
+    active = (episodes.onset < first) & (episodes.ends >= first) & (episodes.hazard > 0)
+    picked = np.nonzero(active & here[episodes.account] & ~decided[episodes.account])[0]
+    who = episodes.account[picked]
+    steps = np.arange(first, first + AHEAD)
+    bare = np.stack([hazard_at(episodes, picked, np.full(len(picked), step)) for step in steps], axis=1)
+    bare *= shield[who][:, None]
+    rests = steps[None, :] - episodes.onset[picked][:, None] > calm_from(episodes.lead[picked])[:, None]
+    ending = np.where(rests, leaving_rate(episodes.cause[picked])[:, None], 0.0)
+
+    probability = np.empty((count, len(HORIZONS)))
+    shares = np.zeros((count, len(CAUSES)))
+    for number, horizon in enumerate(HORIZONS):
+        # An exit counts when its day lies before the horizon: within the week evenly, or on a known day.
+        offset = np.arange(AHEAD)[None, :] * 7
+        inside = np.clip((horizon - offset - calendar.notice[:, None]) / 7, 0.0, 1.0)
+        by_then = calendar.exit_day[:, columns] - week * 7 < horizon
+        weight = open_door * inside + at_end * by_then
+        stay = np.ones(len(picked))
+        for step in range(AHEAD - 1, -1, -1):
+            hit = np.exp(-weight[who, step] * bare[:, step])
+            stay = ending[:, step] + (1 - ending[:, step]) * hit * stay
+        begun = np.bincount(who, -np.log(np.maximum(stay, 1e-300)), minlength=count)
+        if traits.causes:
+            to_come = future.expected(first, open_door * inside, at_end * by_then, shield)
+            risk = begun + to_come.sum(axis=1)
+        else:
+            risk = (weight * traits.chance).sum(axis=1)
+        known = (leavers.gone - week * 7 < horizon).astype(np.float64)
+        probability[:, number] = np.where(decided, known, 1 - np.exp(-risk))
+        if horizon == 90 and traits.causes:
+            np.add.at(shares, (who, episodes.cause[picked]), -np.log(np.maximum(stay, 1e-300)))
+            shares += to_come
+    scale = shares.sum(axis=1, keepdims=True)
+    shares = np.divide(shares, scale, out=np.zeros_like(shares), where=scale > 0)
+    shares[decided] = leavers.posterior[decided]
+    rows = np.nonzero(here)[0]
+    return Outlook(rows, probability[rows], shares[rows])
+
+
+class FutureEpisodes:
+    """What episodes that have not begun add to the hazard, by how often they begin and how they grow."""
+
+    def __init__(self, book: Book, grid: Grid, traits: Traits) -> None:
+        """Tabulate, per cause, weeks ahead and hazard weeks, the chance that a new episode ends it."""
+        self.points = np.array([0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.3, 10.0, 20.0, 40.0])
+        self.rates = {
+            number: onset_rate(number, book, grid, traits)
+            for number in range(len(CAUSES))
+            if number not in BORN
+        }
+        numbers = {one.category: number for number, one in enumerate(CAUSES)}
+        for number, one in enumerate(CAUSES):
+            if one.brings[0] and number in self.rates:
+                other = numbers[one.brings[0]]
+                self.rates[other] = self.rates[other] + self.rates[number] * one.brings[1]
+        self.tables = {number: self._table(number, traits) for number in self.rates}
+
+    def _table(self, number: int, traits: Traits) -> Floats:
+        one = CAUSES[number]
+        ages = np.arange(AHEAD, dtype=np.float64)
+        hits = np.zeros((AHEAD, len(self.points)))
+        draws = np.random.default_rng(number)  # a fixed quadrature, not part of any company's chance
+        for lead, size in zip(
+            np.clip(one.lead / 7 * draws.lognormal(-0.06, 0.35, 200), 4, 29),
+            one.hazard * traits.strength[number] * draws.lognormal(-0.08, 0.4, 200),
+            strict=True,
+        ):
+            least = calm_from(np.array([lead]))[0]
+            alive = (1 - 1 / one.linger) ** np.maximum(0, ages - least)
+            full = size * height(ages, np.full(AHEAD, lead))
+            hits += alive[:, None] * (1 - np.exp(-full[:, None] * self.points[None, :])) / 200
+        return hits.cumsum(axis=0)
+
+    def expected(self, first: int, open_door: Floats, at_end: Floats, shield: Floats) -> Floats:
+        """(accounts, causes): hazard to be expected from episodes beginning from column `first` on."""
+        weight = (open_door + at_end) * shield[:, None]
+        steps = np.arange(AHEAD)[None, :]
+        low = np.clip(np.searchsorted(self.points, weight, side="right") - 1, 0, len(self.points) - 2)
+        part = (weight - self.points[low]) / (self.points[low + 1] - self.points[low])
+        result = np.zeros((len(weight), len(CAUSES)))
+        for number, table in self.tables.items():
+            rate = self.rates[number][:, min(first, self.rates[number].shape[1] - 1)]
+            value = table[steps, low] * (1 - part) + table[steps, low + 1] * part
+            result[:, number] = rate * value.sum(axis=1)
+        return result
