@@ -1,0 +1,93 @@
+"""Opening the database: one place that knows how SQLite and Postgres differ."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from lifecycle_ml.errors import ConfigError, StoreError
+from lifecycle_ml.store.schema import metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BUSY_MS = 15_000
+"""How long a writer waits for another one before SQLite gives up."""
+
+
+def open_engine(url: str) -> sa.Engine:
+    """Open the database at `url` and make its tables where they are missing.
+
+    Raises: ConfigError for an address that cannot be one, StoreError where nothing answers.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            engine = _sqlite(parsed)
+        else:
+            # one snapshot per transaction, so that pointer, readings and actions belong together
+            engine = sa.create_engine(parsed, isolation_level="REPEATABLE READ", pool_pre_ping=True)
+    except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
+        raise ConfigError(
+            "LIFECYCLE_STORE_URL: not an SQLAlchemy URL this installation can open "
+            f"({type(error).__name__}). Write sqlite:///path/to/file.db or postgresql+psycopg://…"
+        ) from error
+    with say_store_error(engine), engine.connect() as connection:
+        begin_write(connection)
+        metadata.create_all(connection)
+        connection.commit()
+    return engine
+
+
+def begin_write(connection: sa.Connection) -> None:
+    """Take the write lock at once: one that reads first and writes later may be refused on SQLite."""
+    connection.info["write"] = True
+    try:
+        connection.begin()
+    finally:
+        connection.info.pop("write", None)
+
+
+@contextmanager
+def say_store_error(engine: sa.Engine) -> Iterator[None]:
+    """Turn a database's error into a StoreError that names the address without its password."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        where = engine.url.render_as_string(hide_password=True)
+        cause = getattr(error, "orig", None) or error
+        raise StoreError(f"store {where}: {type(cause).__name__}: {str(cause).splitlines()[0]}") from error
+
+
+def _sqlite(url: URL) -> sa.Engine:
+    if not url.database or url.database == ":memory:" or "mode=memory" in url.database:
+        raise ConfigError(
+            "LIFECYCLE_STORE_URL: a database in memory is gone when a run ends and unseen by the service. "
+            "Write sqlite:///path/to/file.db."
+        )
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url)
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        # The driver would begin transactions only before writes, and so give two SELECTs two different
+        # states of the world; SQLAlchemy's documented remedy is to take over BEGIN.
+        connection.isolation_level = None
+        for pragma in (
+            f"busy_timeout = {BUSY_MS}",
+            "journal_mode = WAL",
+            "synchronous = NORMAL",
+            "foreign_keys = ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info.get("write") else "BEGIN")
+
+    return engine

@@ -1,0 +1,169 @@
+"""What goes into the store and what comes out of it, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from lifecycle_ml.store.document import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Kind = Literal["nightly", "history"]
+Sort = Literal["arr_at_risk", "risk", "renewal"]
+LONGEST_ID = 255
+"""Characters of the longest account id a question may carry; a longer one is answered `not_found`."""
+
+
+def storable(text: str) -> bool:
+    """Whether a database can hold the text as an id: not longer than any id, no NUL, no half characters."""
+    return len(text) <= LONGEST_ID and "\0" not in text and _encodes(text)
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One result for all accounts. `now` is the recorded clock of its run; instants are naive UTC."""
+
+    publication_id: int
+    as_of: date
+    known_at: datetime
+    now: datetime
+    kind: Kind
+    digests: dict[str, Any]
+    published_at: datetime | None = None
+    """The recorded now of its publishing; None while it is being built."""
+    accounts: int | None = None
+
+
+@dataclass(frozen=True)
+class StoredReading:
+    """One account in one publication: the answer's bytes, and the columns lists are made from.
+
+    `body` is the document of one scored account with its live parts empty (see `document.encode`); `state`
+    is the health state as JSON, for the next run only. `risk` is the inside value 0..1 (None: cannot tell).
+    """
+
+    account_id: str
+    body: bytes
+    receipt: str
+    state: str
+    health: str
+    band: str
+    name: str | None = None
+    segment: str | None = None
+    owner: str | None = None
+    risk: float | None = None
+    arr: float | None = None
+    arr_at_risk: float | None = None
+    reason: str | None = None
+    stage: str | None = None
+    renewal_on: date | None = None
+
+    @classmethod
+    def of(
+        cls, document: Mapping[str, Any], *, state: str, risk: float | None, name: str | None = None
+    ) -> StoredReading:
+        """Take everything a reading needs from the document itself, so the two cannot disagree."""
+        scorecard, reasons = document["scorecard"], document["reasons"]
+        renewal = scorecard["renewal_date"]
+        return cls(
+            account_id=document["account_id"],
+            body=encode(document),
+            receipt=document["receipt"],
+            state=state,
+            health=document["health"]["color"],
+            band=document["churn"]["band"],
+            name=name,
+            segment=scorecard["account_segment"],
+            owner=scorecard["owner"],
+            risk=risk,
+            arr=scorecard["contract_value"],
+            arr_at_risk=document["health"]["arr_at_risk"],
+            reason=reasons[0]["category"] if reasons else "unknown",
+            stage=document["stage"],
+            renewal_on=date.fromisoformat(renewal) if renewal else None,
+        )
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One row of a list: the columns of a reading and its bytes."""
+
+    account_id: str
+    body: bytes
+    name: str | None
+    segment: str | None
+    owner: str | None
+    health: str
+    band: str
+    arr: float | None
+    arr_at_risk: float | None
+    reason: str | None
+    stage: str | None
+    renewal_on: date | None
+
+
+@dataclass(frozen=True)
+class Past:
+    """One earlier reading of an account."""
+
+    publication: Publication
+    body: bytes
+    receipt: str
+
+
+@dataclass(frozen=True)
+class Mix:
+    """The accounts of one colour: how many, their ARR and their ARR at risk (accounts without one add 0)."""
+
+    accounts: int
+    arr: float
+    arr_at_risk: float
+
+
+@dataclass(frozen=True)
+class AccountFilters:
+    """Which accounts; empty means all. Several values of one kind are alternatives, kinds are joined by and.
+
+    The renewal window is half open: `renewal_from <= renewal_on < renewal_before`.
+    """
+
+    health: tuple[str, ...] = ()
+    owner: tuple[str, ...] = ()
+    stage: tuple[str, ...] = ()
+    segment: tuple[str, ...] = ()
+    reason: tuple[str, ...] = ()
+    renewal_from: date | None = None
+    renewal_before: date | None = None
+
+
+@dataclass(frozen=True)
+class ActionFilters:
+    """Which actions; empty means all."""
+
+    status: tuple[str, ...] = ()
+    owner: tuple[str, ...] = ()
+    owner_role: tuple[str, ...] = ()
+    account_id: tuple[str, ...] = ()
+    due_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of a list: the rows, the publication they were read from, and where the next part begins."""
+
+    rows: list[Any]
+    publication: Publication | None
+    next: str | None = None
+    actions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """The unfinished actions of listed accounts, read at the same moment."""

@@ -1,0 +1,159 @@
+"""The tables of the store, in SQL every supported database understands.
+
+publications  one row per nightly or replayed result; `published_at` stays empty until it is complete
+pointer       one row: which publication readers see
+readings      one row per (publication, account): the answer as immutable bytes, and columns to find it by
+unscored      accounts a publication knew of and left out, with the reason in words
+actions       one row per action, as it stands now
+ledger        one row per thing that happened to an action; only ever added to
+secrets       random values made once per store, so that every worker signs alike
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+
+def naive_utc(moment: datetime) -> datetime:
+    """Return the instant as naive UTC, the form instants have inside; naive ones are taken as UTC."""
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+class Instant(TypeDecorator[datetime]):
+    """An instant, stored as naive UTC whatever zone it came in."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        return None if value is None else naive_utc(value)
+
+
+publications = Table(
+    "publications",
+    metadata,
+    Column("publication_id", Integer, primary_key=True),
+    Column("as_of", Date, nullable=False),
+    Column("known_at", Instant, nullable=False),
+    Column("now", Instant, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("digests", JSON, nullable=False),
+    Column("published_at", Instant),
+    Column("accounts", Integer),
+    Index("publications_by_as_of", "as_of", "publication_id"),
+    # an id is never used twice, so a cursor or a log line never comes to mean another publication
+    sqlite_autoincrement=True,
+)
+
+pointer = Table(
+    "pointer",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("publication_id", ForeignKey("publications.publication_id"), nullable=False),
+)
+
+readings = Table(
+    "readings",
+    metadata,
+    Column(
+        "publication_id",
+        ForeignKey("publications.publication_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("account_id", Text, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("receipt", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("name", Text),
+    Column("segment", Text),
+    Column("owner", Text),
+    Column("health", String(8), nullable=False),
+    Column("band", String(8), nullable=False),
+    Column("risk", Float),
+    Column("arr", Float),
+    Column("arr_at_risk", Float),
+    Column("reason", Text),
+    Column("stage", Text),
+    Column("renewal_on", Date),
+    Index("readings_by_account", "account_id", "publication_id"),
+    Index("readings_by_arr_at_risk", "publication_id", "arr_at_risk"),
+)
+
+unscored = Table(
+    "unscored",
+    metadata,
+    Column(
+        "publication_id",
+        ForeignKey("publications.publication_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("account_id", Text, primary_key=True),
+    Column("why", Text, nullable=False),
+)
+
+actions = Table(
+    "actions",
+    metadata,
+    Column("action_id", String(80), primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("playbook", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("owner_role", Text, nullable=False),
+    Column("owner", Text),
+    Column("opened_at", Instant, nullable=False),
+    Column("due_at", Instant),
+    Column("why", Text),
+    Column("escalates_to", Text),
+    Column("escalates_at", Instant),
+    Column("status", String(16), nullable=False),
+    Column("arr_kept_per_hour", Float),
+    Column("changed_at", Instant, nullable=False),
+    Index("actions_by_account", "account_id", "status"),
+    Index("actions_by_status", "status", "arr_kept_per_hour"),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("event_id", Integer, primary_key=True),
+    Column("publication_id", ForeignKey("publications.publication_id", ondelete="SET NULL")),
+    Column("kind", String(16), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("action_id", String(80), nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("action", JSON, nullable=False),
+    # a run repeated after a crash tells the same events again: they are one
+    UniqueConstraint("action_id", "kind", "at", name="ledger_once"),
+    Index("ledger_by_account", "account_id", "at"),
+    sqlite_autoincrement=True,
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
