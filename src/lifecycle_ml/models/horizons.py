@@ -1,0 +1,166 @@
+"""One model for all horizons: the horizon is an input more of which can only raise the risk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lifecycle_ml.models.bag import Bag
+from lifecycle_ml.models.classifier import RiskClassifier
+from lifecycle_ml.models.encoding import Encoding, Floats
+from lifecycle_ml.models.logistic import log_odds
+
+HORIZON = "horizon_days"
+"""The input column that holds the horizon; what it contributes is context."""
+
+
+@dataclass(frozen=True)
+class HorizonModel:
+    """A bag fitted on snapshots x horizons, label "churned by then".
+
+    Each row starts from the log-odds of its horizon's base rate (`starts`, rising with the horizon) and the
+    trees add to it: heavy regularisation then cannot wash the horizon out, and since trees may only raise
+    the margin with the horizon, probabilities never fall as it grows.
+    """
+
+    features: tuple[str, ...]
+    horizons: tuple[int, ...]
+    starts: Mapping[int, float]
+    encoding: Encoding
+    bag: Bag
+    classifier: RiskClassifier | None = field(default=None, repr=False, compare=False)
+    """The fitted estimator, in the process that fitted it; a loaded model has none."""
+
+    @classmethod
+    def fit(
+        cls,
+        matrix: pd.DataFrame,
+        labels: pd.DataFrame,
+        *,
+        features: Sequence[str],
+        horizons: Sequence[int],
+        classifier: RiskClassifier,
+    ) -> HorizonModel:
+        """Fit on snapshots.
+
+        matrix: one row per snapshot with account_id and the features. labels: the same rows in the same
+        order with `churned_{h}d` (1, 0, NaN = censored); a censored horizon's row is left out.
+        classifier: an unfitted RiskClassifier; its `monotone` names features.
+        """
+        ordered = tuple(sorted(int(h) for h in horizons))
+        outcomes = outcome_matrix(labels, ordered)
+        starts = horizon_starts(outcomes, ordered)
+        parts, ys, offsets, accounts = [], [], [], []
+        inputs = matrix[list(features)]
+        ids = matrix["account_id"].to_numpy()
+        for position, horizon in enumerate(ordered):
+            known = ~np.isnan(outcomes[:, position])
+            parts.append(inputs[known].assign(**{HORIZON: float(horizon)}))
+            ys.append(outcomes[known, position])
+            offsets.append(np.full(int(known.sum()), starts[horizon]))
+            accounts.append(ids[known])
+        directions = {k: v for k, v in (classifier.monotone or {}).items() if k in features}
+        fitted = RiskClassifier(**{**classifier.get_params(), "monotone": {**directions, HORIZON: 1}})
+        fitted.fit(
+            pd.concat(parts, ignore_index=True),
+            np.concatenate(ys),
+            groups=np.concatenate(accounts),
+            offset=np.concatenate(offsets),
+        )
+        return cls(
+            features=tuple(features),
+            horizons=ordered,
+            starts=starts,
+            encoding=fitted.encoding_,
+            bag=fitted.bag_,
+            classifier=fitted,
+        )
+
+    def raw(self, matrix: pd.DataFrame) -> Floats:
+        """Return the margin beyond each horizon's start: (rows, horizons)."""
+        encoded = self._encoded(matrix)
+        columns = []
+        for horizon in self.horizons:
+            encoded[:, -1] = horizon
+            columns.append(self.bag.margin(encoded))
+        return np.column_stack(columns)
+
+    def unseen_raw(self, matrix: pd.DataFrame) -> Floats:
+        """Return `raw` from those members alone that never saw the row's account."""
+        if self.classifier is None:
+            raise ValueError("a loaded model does not know which accounts its members saw.")
+        inputs = matrix[list(self.features)]
+        accounts = matrix["account_id"].to_numpy()
+        return np.column_stack(
+            [
+                self.classifier.unseen_margin(inputs.assign(**{HORIZON: float(h)}), accounts)
+                for h in self.horizons
+            ]
+        )
+
+    def contributions(self, matrix: pd.DataFrame, horizon: int) -> Floats:
+        """Return exact contributions: (rows, features + 2); the horizon's own and the base last."""
+        encoded = self._encoded(matrix)
+        encoded[:, -1] = horizon
+        values = self.bag.contributions(encoded)
+        return np.concatenate([self.encoding.gather(values[:, :-1]), values[:, -1:]], axis=1)
+
+    def member_contributions(self, matrix: pd.DataFrame, horizon: int) -> Floats:
+        """Return each member's contributions: (members, rows, features + 2)."""
+        encoded = self._encoded(matrix)
+        encoded[:, -1] = horizon
+        values = self.bag.member_contributions(encoded)
+        return np.concatenate([self.encoding.gather(values[..., :-1]), values[..., -1:]], axis=-1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for a manifest; the members are saved beside it as text."""
+        return {
+            "encoding": self.encoding.to_json(),
+            "starts": {str(h): start for h, start in self.starts.items()},
+        }
+
+    @classmethod
+    def from_json(
+        cls, saved: Mapping[str, Any], members: Sequence[str], num_threads: int = 1
+    ) -> HorizonModel:
+        """Rebuild from `to_json` and `bag.texts()`."""
+        encoding = Encoding.from_json(saved["encoding"])
+        starts = {int(h): float(start) for h, start in saved["starts"].items()}
+        return cls(
+            features=encoding.names[:-1],
+            horizons=tuple(sorted(starts)),
+            starts=starts,
+            encoding=encoding,
+            bag=Bag.from_texts(members, num_threads),
+        )
+
+    def _encoded(self, matrix: pd.DataFrame) -> Floats:
+        return self.encoding.transform(matrix[list(self.features)].assign(**{HORIZON: 0.0}))
+
+
+def outcome_matrix(labels: pd.DataFrame, horizons: Sequence[int]) -> Floats:
+    """Return outcomes as floats: (rows, horizons), NaN = censored."""
+    return np.column_stack(
+        [labels[f"churned_{h}d"].to_numpy(dtype=np.float64, na_value=np.nan) for h in horizons]
+    )
+
+
+def horizon_starts(outcomes: Floats, horizons: Sequence[int]) -> dict[int, float]:
+    """Return the log-odds of each horizon's base rate, never falling with the horizon.
+
+    Half an event is added on both sides, so that a horizon without events has a start too.
+    """
+    starts: dict[int, float] = {}
+    highest = -np.inf
+    for position, horizon in enumerate(horizons):
+        column: npt.NDArray[np.float64] = outcomes[:, position]
+        known = column[~np.isnan(column)]
+        rate = (known.sum() + 0.5) / (len(known) + 1)
+        highest = max(highest, log_odds(float(rate)))
+        starts[horizon] = float(highest)
+    return starts
