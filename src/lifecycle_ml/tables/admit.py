@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lifecycle_ml.tables.findings import Finding
 from lifecycle_ml.tables.raw import Source
-from lifecycle_ml.tables.rules import RULES, found
+from lifecycle_ml.tables.rules import RULES, found, rows_of
 from lifecycle_ml.tables.schema import SCHEMAS, TableSchema
 
 
 def admit(
-    connection: Any, names: tuple[str, ...], sources: Mapping[str, Source]
+    connection: Any, provided: Mapping[str, frozenset[str]], sources: Mapping[str, Source]
 ) -> tuple[frozenset[str], list[Finding]]:
     """Leave out rows that break a rule, mark superseded versions, and say both.
 
+    `provided` names the tables on the connection and the columns their sources filled.
     Returns the names of the tables with several versions of a key, and the findings.
     """
     findings: list[Finding] = []
     versioned = set()
-    for name in names:
-        findings += _leave_out(connection, SCHEMAS[name], sources[name], has_accounts="accounts" in names)
-        several, said = _versions(connection, SCHEMAS[name], sources[name])
+    for name in provided:
+        findings += _leave_out(connection, SCHEMAS[name], sources[name], has_accounts="accounts" in provided)
+        schema, source, dated = SCHEMAS[name], sources[name], "known_at" in provided[name]
+        several, said = _versions(connection, schema, source)
         findings += said
-        if several:
+        if several and not dated:
+            findings.append(_repeated_key(connection, schema, source))
+        # Events do not change: without a known_at, two that share an id are two events, not two versions.
+        if several and (dated or name != "usage_events"):
+            _supersede(connection, schema)
             versioned.add(name)
+    if "contracts" in provided:
+        findings += _rates_missing(connection, sources, has_rates="fx_rates" in provided)
     return frozenset(versioned), findings
 
 
@@ -82,7 +90,7 @@ def _leave_out(connection: Any, schema: TableSchema, source: Source, *, has_acco
                 column,
                 rows=rows,
                 examples=examples,
-                advice=f"{rows:,} rows of `{schema.name}` are left out: {RULES[rule].says[:1].lower()}"
+                advice=f"{rows_of(rows, schema.name)} left out: {RULES[rule].says[:1].lower()}"
                 f"{RULES[rule].says[1:-1]} (`{column}`). To keep them, {remedy} ({source.line_of(column)}).",
             )
         )
@@ -98,7 +106,10 @@ def _label(schema: TableSchema) -> tuple[str, ...]:
 
 
 def _versions(connection: Any, schema: TableSchema, source: Source) -> tuple[bool, list[Finding]]:
-    """Drop exact repeats, refuse contradictions, and write into each version when the next became known."""
+    """Leave out exact repeats and refuse contradictions.
+
+    Returns whether some key still occurs more than once; the temporary table `repeated` holds those that did.
+    """
     if not schema.key:
         return False, []
     table, key = f"main.{schema.name}", ", ".join(schema.key)
@@ -109,43 +120,116 @@ def _versions(connection: Any, schema: TableSchema, source: Source) -> tuple[boo
     )
     if not connection.execute("SELECT count(*) FROM repeated").fetchall()[0][0]:
         return False, []
+    # An event delivered twice is one event, known when it first came; elsewhere a repeat is an equal version.
+    same = "content" if schema.name == "usage_events" else "known_at"
+    # Row ids hold within a transaction only.
+    connection.execute("BEGIN")
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE versions AS "
-        f"SELECT t.rowid AS row, {', '.join(f't.{name}' for name in schema.key)}, t.known_at, "
-        f"hash({', '.join(f't.{name}' for name in schema.by_name)}) AS content, "
-        f"row_number() OVER (PARTITION BY {_owned(schema)}, t.known_at ORDER BY t.rowid) AS copy "
-        f"FROM {table} AS t JOIN repeated AS r ON {' AND '.join(f't.{n} = r.{n}' for n in schema.key)}"
+        f"CREATE OR REPLACE TEMP TABLE versions AS SELECT *, row_number() OVER "
+        f"(PARTITION BY {key}, {same} ORDER BY known_at, row) AS copy FROM ("
+        f"SELECT t.rowid AS row, {_owned(schema.key)}, t.known_at, "
+        f"hash({_owned(schema.by_name)}) AS content FROM {table} AS t "
+        f"JOIN repeated AS r ON {' AND '.join(f't.{n} = r.{n}' for n in schema.key)})"
     )
     findings = _contradictions(connection, schema, source, key)
-    if findings:
-        return False, findings
-    copies = connection.execute(
-        f"SELECT count(*), list_slice(list(DISTINCT {_joined(schema)}), 1, 3) FROM versions WHERE copy > 1"
-    ).fetchall()[0]
-    if copies[0]:
-        findings.append(
-            found(
-                "repeated_row",
-                schema.name,
-                schema.key[0],
-                rows=copies[0],
-                examples=copies[1],
-                advice=f"{copies[0]:,} rows of `{schema.name}` repeat another row's {key} with the same "
-                f"content; one of each is kept. Select DISTINCT rows in {source.label}.",
-            )
-        )
+    several = False
+    if not findings:
+        findings = _repeats(connection, schema, source, key)
         connection.execute(f"DELETE FROM {table} WHERE rowid IN (SELECT row FROM versions WHERE copy > 1)")
+        several = _repeating(connection, key) > 0
+    connection.execute("COMMIT")
+    return several, findings
+
+
+def _repeating(connection: Any, key: str) -> int:
+    """How many rows, repeats left out, share their key with an earlier one."""
+    rows: int = connection.execute(
+        f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM "
+        f"(SELECT count(*) AS n FROM versions WHERE copy = 1 GROUP BY {key})"
+    ).fetchall()[0][0]
+    return rows
+
+
+def _supersede(connection: Any, schema: TableSchema) -> None:
+    """Write into each version when the next one of its key became known."""
+    key = ", ".join(schema.key)
+    same = " AND ".join(f"t.{name} = v.{name}" for name in schema.key)
     connection.execute(
-        f"UPDATE {table} AS t SET superseded_at = v.next FROM "
-        f"(SELECT row, lead(known_at) OVER (PARTITION BY {key} ORDER BY known_at) AS next "
-        "FROM versions WHERE copy = 1) AS v WHERE t.rowid = v.row AND v.next IS NOT NULL"
+        f"UPDATE main.{schema.name} AS t SET superseded_at = v.next FROM (SELECT {key}, known_at, "
+        f"lead(known_at) OVER (PARTITION BY {key} ORDER BY known_at) AS next FROM versions WHERE copy = 1) "
+        "AS v "
+        f"WHERE {same} AND t.known_at = v.known_at AND v.next IS NOT NULL"
     )
-    several = connection.execute(f"SELECT count(superseded_at) FROM {table}").fetchall()[0][0]
-    return several > 0, findings
 
 
-def _owned(schema: TableSchema) -> str:
-    return ", ".join(f"t.{name}" for name in schema.key)
+def _repeats(connection: Any, schema: TableSchema, source: Source, key: str) -> list[Finding]:
+    rows, examples = connection.execute(
+        f"SELECT count(*), list_slice(list_sort(list(DISTINCT {_joined(schema)})), 1, 3) "
+        "FROM versions WHERE copy > 1"
+    ).fetchall()[0]
+    if not rows:
+        return []
+    return [
+        found(
+            "repeated_row",
+            schema.name,
+            schema.key[0],
+            rows=rows,
+            examples=examples,
+            advice=f"{rows_of(rows, schema.name)} left out: the same {key} and the same content came before. "
+            f"Nothing is lost; to be rid of this line, SELECT DISTINCT in {source.label}.",
+        )
+    ]
+
+
+def _repeated_key(connection: Any, schema: TableSchema, source: Source) -> Finding:
+    key = ", ".join(schema.key)
+    rows = _repeating(connection, key)
+    examples = connection.execute(
+        f"SELECT {_joined(schema)} AS label FROM versions WHERE copy = 1 GROUP BY ALL HAVING count(*) > 1 "
+        "ORDER BY label LIMIT 3"
+    ).fetchall()
+    becomes = "each counts as an event of its own" if schema.name == "usage_events" else "the latest wins"
+    return found(
+        "repeated_key",
+        schema.name,
+        schema.key[0],
+        rows=rows,
+        examples=[example for (example,) in examples],
+        advice=f"{rows_of(rows, schema.name)} share {key} with an earlier one and differ from it; {becomes}. "
+        "If they are different things, give each its own key; if they are versions of one, select a known_at "
+        f"({source.line_of(schema.key[0])}).",
+    )
+
+
+def _rates_missing(connection: Any, sources: Mapping[str, Source], *, has_rates: bool) -> list[Finding]:
+    """Several currencies need rates for all but one of them, the one the rates are quoted in."""
+    unrated = "AND currency NOT IN (SELECT currency FROM main.fx_rates)" if has_rates else ""
+    counts = connection.execute(
+        f"SELECT currency, count(*) FROM main.contracts WHERE currency IS NOT NULL {unrated} "
+        "GROUP BY 1 ORDER BY 2 DESC, 1"
+    ).fetchall()
+    if len(counts) < 2:
+        return []
+    names = [currency for currency, _ in counts]
+    rows = sum(count for _, count in counts[1:])
+    return [
+        found(
+            "rates_missing",
+            "contracts",
+            "currency",
+            rows=rows,
+            examples=names,
+            advice=f"{sources['contracts'].line_of('currency')}: contracts are in {', '.join(names)} without "
+            "rates between them, so ARR cannot be added up. Fill `fx_rates` for all but the reporting "
+            "currency, "
+            "or convert arr in the SELECT.",
+        )
+    ]
+
+
+def _owned(columns: Iterable[str]) -> str:
+    return ", ".join(f"t.{name}" for name in columns)
 
 
 def _joined(schema: TableSchema) -> str:
@@ -167,7 +251,7 @@ def _contradictions(connection: Any, schema: TableSchema, source: Source, key: s
             schema.key[0],
             rows=rows,
             examples=sorted(examples),
-            advice=f"{source.line_of(schema.key[0])}: {rows:,} rows of `{schema.name}` share {key} and "
+            advice=f"{source.line_of(schema.key[0])}: {rows_of(rows, schema.name)} share {key} and "
             f"known_at but differ, e.g. {', '.join(map(repr, sorted(examples)))}; give each its own key, or "
             "select a known_at that says when each version was written.",
         )

@@ -49,10 +49,44 @@ _RULES = (
         "repeated_key",
         "warning",
         "kept",
-        "Rows share a key, differ, and no known_at says which came later: read as versions, the latest wins.",
+        "Rows share a key, differ, and the source gives no known_at: read as versions, of which the latest "
+        "wins; usage events as events of their own.",
     ),
+    Rule("before_account", "warning", "kept", "Something is dated before its account exists."),
+    Rule("dates_out_of_order", "warning", "kept", "Something ends before it began."),
+    Rule("implausible_date", "warning", "kept", "A date lies before 1990: often an empty one, written as 0."),
+    Rule("out_of_range", "warning", "kept", "A number lies outside its range."),
+    Rule("unknown_value", "warning", "kept", "A value is not on the column's list; no feature counts it."),
+    Rule("unknown_parent", "warning", "kept", "The parent account is not in accounts."),
+    Rule("unknown_contract", "warning", "kept", "The contract said to be renewed is not in contracts."),
+    Rule("after_as_of", "warning", "unseen", "Dated or known after as_of, so not seen at this as_of."),
+    Rule("table_empty", "warning", "nothing", "A table is there, but has no row known at as_of."),
+    Rule("feed_late", "warning", "nothing", "A feed has been silent for longer than it usually is."),
+    Rule("feed_thin", "warning", "nothing", "A feed brought far fewer rows last week than it usually does."),
+    Rule(
+        "column_empties",
+        "warning",
+        "nothing",
+        "A column that used to be filled is empty in the last 28 days.",
+    ),
+    Rule(
+        "overlapping_contracts",
+        "advice",
+        "kept",
+        "Contracts of one account and product overlap; ARR adds up.",
+    ),
+    Rule("before_contract", "advice", "kept", "The product was used before the account's first contract."),
+    Rule("no_contract", "advice", "kept", "An account has no contract, so it is never scored."),
     Rule("table_absent", "advice", "nothing", "An optional table is absent."),
+    Rule("column_absent", "advice", "nothing", "An optional column is absent, and features need it."),
+    Rule("column_empty", "advice", "nothing", "A column is selected but empty in every row."),
     Rule("column_unused", "advice", "nothing", "A SELECT returns a column nobody reads."),
+    Rule(
+        "as_of_today",
+        "advice",
+        "nothing",
+        "A column is overwritten in place, so its past values are unknown: training leaves it out.",
+    ),
 )
 
 RULES: dict[str, Rule] = {rule.name: rule for rule in _RULES}
@@ -71,3 +105,8 @@ def found(
     """Make a finding of a rule of the catalogue."""
     shown = tuple(str(example) for example in examples)[:3]
     return Finding(RULES[rule].severity, rule, table, column, rows, shown, advice)
+
+
+def rows_of(rows: int, table: str) -> str:
+    """Say how many rows of which table."""
+    return f"{rows:,} row{'' if rows == 1 else 's'} of `{table}`"

@@ -1,0 +1,134 @@
+"""`lifecycle check`: what is wrong with the data, what to do about it, and what it costs meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from lifecycle_ml.matrix.feature import CONTEXT, Feature, FeatureSet
+from lifecycle_ml.matrix.load import load_features
+from lifecycle_ml.settings import Settings
+from lifecycle_ml.tables.examine import examine
+from lifecycle_ml.tables.findings import SEVERITIES, Costs, Finding, Severity, in_order
+from lifecycle_ml.tables.rules import found
+from lifecycle_ml.tables.schema import CATEGORIES
+from lifecycle_ml.tables.source import Tables, survey_tables
+from lifecycle_ml.workspace import Workspace
+
+_ABSENT = {"table_absent", "table_missing"}
+"""Rules after which a table is not there."""
+
+_SHAKY = {"feed_late", "feed_thin", "table_empty", "column_empty", "column_empties", "as_of_today"}
+"""Rules after which features still have values, but not ones to lean on."""
+
+PROVISIONAL = frozenset({"feed_late", "feed_thin", "table_empty", "column_empties"})
+"""Rules that make a score provisional."""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `check` found at one as_of, errors first."""
+
+    as_of: date
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether `run` may go on: there is no error."""
+        return not self.of("error")
+
+    @property
+    def provisional(self) -> tuple[Finding, ...]:
+        """The findings that make scores provisional: data that has stopped arriving."""
+        return tuple(finding for finding in self.findings if finding.rule in PROVISIONAL)
+
+    def of(self, severity: Severity) -> tuple[Finding, ...]:
+        """Only the findings of one severity."""
+        return tuple(finding for finding in self.findings if finding.severity == severity)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as `check --json` prints it."""
+        return {"ok": self.ok, "findings": [finding.to_json() for finding in self.findings]}
+
+    def lines(self) -> list[str]:
+        """One line per finding and one that counts them."""
+        lines = []
+        for finding in self.findings:
+            cost = f" Costs {_listed(finding.costs)}." if finding.costs != Costs() else ""
+            lines.append(f"{finding.severity:<8} {finding.rule:<21} {finding.advice}{cost}")
+        counts = [(len(self.of(severity)), severity) for severity in SEVERITIES]
+        words = {"error": "errors", "warning": "warnings", "advice": "pieces of advice"}
+        lines.append(", ".join(f"{n} {words[s]}" for n, s in counts) + f" as of {self.as_of}.")
+        return lines
+
+
+def check(workspace: Workspace, settings: Settings, as_of: date, tables: Tables | None = None) -> CheckReport:
+    """Examine the workspace's tables as of a date and say what each finding costs.
+
+    `tables` saves reading them again where the caller has them. A table with an error is not there, and costs
+    what its absence costs.
+    Costs: `features` are those that cannot be built, or whose values cannot be leaned on; `categories` those
+    of the churn taxonomy for which no feature is left that could evidence them.
+    Raises: TableError if the source cannot be opened; DefinitionError if a feature definition is wrong.
+    """
+    features = load_features(workspace)
+    known = survey_tables(workspace, settings) if tables is None else tables
+    return CheckReport(as_of, price(examine(known, as_of), known, features))
+
+
+def price(findings: Iterable[Finding], tables: Tables, features: FeatureSet) -> tuple[Finding, ...]:
+    """Join findings to what they cost, and add a finding for each optional column that features lack."""
+    given = list(findings)
+    said = {(finding.table, finding.column) for finding in given if finding.rule == "column_empty"}
+    lost = {feature.name: feature.lacks(tables) for feature in features}
+    wanted: dict[str, list[str]] = {}
+    for name, lacking in lost.items():
+        for item in lacking:
+            wanted.setdefault(item, []).append(name)
+    for item, names in sorted(wanted.items()):
+        table, _, column = item.partition(".")
+        if column and (table, column) not in said:
+            given.append(
+                found(
+                    "column_absent",
+                    table,
+                    column,
+                    advice=f"`{table}.{column}` is absent; {len(names)} "
+                    f"feature{' needs' if len(names) == 1 else 's need'} it. "
+                    f"Select it in features/sources/{table}.sql if you have it.",
+                )
+            )
+    return in_order([replace(f, costs=_costs(f, lost, features)) for f in given])
+
+
+def _costs(finding: Finding, lost: dict[str, frozenset[str]], features: FeatureSet) -> Costs:
+    hit = [feature for feature in features if _is_hit(finding, feature, lost[feature.name])]
+    gone = {feature.name for feature in features if lost[feature.name]} | {feature.name for feature in hit}
+    left = {feature.category for feature in features if feature.name not in gone}
+    struck = {feature.category for feature in hit} - {CONTEXT} - left
+    return Costs(
+        features=tuple(feature.name for feature in hit),
+        categories=tuple(category for category in CATEGORIES if category in struck),
+    )
+
+
+def _is_hit(finding: Finding, feature: Feature, lacking: frozenset[str]) -> bool:
+    table, column = finding.table, finding.column
+    if finding.rule in _ABSENT or (finding.severity == "error" and table in lacking):
+        return table in lacking
+    if finding.rule in {"column_absent", "column_empty"}:
+        return f"{table}.{column}" in lacking
+    if finding.rule in _SHAKY:
+        whole = column is None or column == "known_at"
+        return table in feature.tables if whole else (table, column) in feature.columns
+    return False
+
+
+def _listed(costs: Costs) -> str:
+    names, n = costs.features, len(costs.features)
+    text = f"{n} feature{'' if n == 1 else 's'} ({', '.join(names[:4])}{', …' if n > 4 else ''})"
+    if costs.categories:
+        text += f" and all evidence for {', '.join(costs.categories)}"
+    return text
