@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -180,8 +181,8 @@ def quote_evidence(signs: Signs, row: int, category: int, *, outright: bool = Fa
     chosen = sorted(strong) + silent
     if not chosen or outright:
         chosen = sorted(chosen + sorted(against), key=lambda item: item[0])
-    found = (_piece(signs, row, at) for _, _, at in chosen)
-    return [piece for piece in found if piece is not None][:SENTENCES]
+    pieces = (_piece(signs, row, at) for _, _, at in chosen)
+    return list(islice((piece for piece in pieces if piece is not None), SENTENCES))
 
 
 def _piece(signs: Signs, row: int, at: int) -> dict[str, Any] | None:
