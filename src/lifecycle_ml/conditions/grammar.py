@@ -17,7 +17,7 @@ from sqlglot.errors import SqlglotError
 from lifecycle_ml.errors import ConditionError, did_you_mean
 
 Kind = Literal["number", "text", "yes_no", "date"]
-Columns = Collection[str] | Mapping[str, Kind]
+Columns = Collection[str] | Mapping[str, Kind | None]
 """Column names, or names with the kind of value each holds; only with kinds are mix-ups of kinds refused."""
 
 FUNCTIONS = ("abs", "coalesce", "days_between", "greatest", "least", "length", "lower", "round", "upper")

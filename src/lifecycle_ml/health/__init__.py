@@ -1,0 +1,1 @@
+"""Colour of each account, what holds it there, and what brings it back."""
