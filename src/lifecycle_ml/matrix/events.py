@@ -32,6 +32,8 @@ def aggregate_events(
     A total comes with a second column `<name>_n`, the number of rows behind it. Distinct counts do not add
     up over tiles, so each distinct column has tiles of its own, one for each of its values.
     """
+    # One account is asked for as often as all are: events of the others are left out before anything else.
+    events = events.semi_join(members.select(account_id="member").distinct(), "account_id")
     placed = _placed(events, spine, wanted.values())
     members = members.mutate(day=members.as_of.date().delta(ibis.date("1970-01-01"), unit="day"))
     additive = {key: leaf for key, leaf in wanted.items() if leaf.verb != "distinct"}
@@ -107,7 +109,7 @@ def _distinct(placed: ibis.Table, members: ibis.Table, column: str, wanted: Mapp
     valued = placed.mutate(value=value).filter(~value.isnull())
     bases = {where: f"b{i}" for i, where in enumerate(dict.fromkeys(leaf.where for leaf in wanted.values()))}
     hits = {
-        base: (_expression(valued, where).cast("int8") if where else ibis.literal(1, "int8")).max()
+        base: _expression(valued, where).cast("int8").max() if where else (valued.count() > 0).cast("int8")
         for where, base in bases.items()
     }
     seen = _joined(valued.group_by([*_TILE, "value"]).aggregate(**hits), members, wanted.values())
