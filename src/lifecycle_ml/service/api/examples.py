@@ -1,0 +1,127 @@
+"""Examples shown in the API's documentation; the tests hold them against the types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ACCOUNT: dict[str, Any] = {
+    "account_id": "A-1042",
+    "as_of": "2026-06-30",
+    "scored_at": "2026-06-30T02:00:00Z",
+    "stage": None,
+    "churn": {
+        "probability": 0.41,
+        "horizon_days": 90,
+        "by_horizon": [
+            {"days": 30, "probability": 0.15},
+            {"days": 90, "probability": 0.41},
+            {"days": 180, "probability": 0.57},
+        ],
+        "lift": 4.6,
+        "band": "high",
+        "source": "model",
+        "tier": "full",
+        "provisional": False,
+    },
+    "expansion": None,
+    "health": {
+        "color": "red",
+        "since": "2026-06-12",
+        "previous": "yellow",
+        "arr_at_risk": 49200.0,
+        "inputs": [
+            {"name": "usage_against_own_pattern", "state": "poor", "value": 0.29, "trend": "declining"},
+            {"name": "stakeholder_engagement", "state": "watch", "value": 2, "trend": "steady"},
+            {"name": "support_severity_and_volume", "state": "good", "value": 0, "trend": "improving"},
+            {"name": "onboarding_milestones", "state": "good", "value": 0, "trend": "unknown"},
+            {"name": "business_reviews", "state": "watch", "value": 120, "trend": "declining"},
+            {"name": "renewal_proximity", "state": "watch", "value": 153, "trend": "unknown"},
+            {"name": "payment_issues", "state": "good", "value": 0, "trend": "steady"},
+            {"name": "contract_utilisation", "state": "unknown", "value": None, "trend": "unknown"},
+            {"name": "expansion_potential", "state": "watch", "value": 0, "trend": "steady"},
+            {"name": "executive_sponsor", "state": "good", "value": 1, "trend": "steady"},
+        ],
+        "recovers_when": [
+            {
+                "criterion": "active users in the last 28 days at least 22",
+                "now": 9,
+                "needed": 22,
+                "met": False,
+            },
+            {"criterion": "no severe ticket open", "now": 0, "needed": 0, "met": True},
+        ],
+        "what_would_help": [],
+        "override": None,
+        "sentiment": None,
+    },
+    "reasons": [
+        {
+            "category": "low_adoption_after_onboarding",
+            "label": "Low adoption after onboarding",
+            "share": 0.46,
+            "stability": 0.93,
+            "owner_role": "csm",
+            "evidence": [
+                {
+                    "feature": "active_users_28d",
+                    "value": 9,
+                    "usual": 31,
+                    "unit": "users",
+                    "contribution": 0.83,
+                    "says": "9 active users in the last 28 days; usually 31",
+                }
+            ],
+        }
+    ],
+    "in_favour": [{"says": "An executive sponsor is in place"}],
+    "triggers": [],
+    "actions": [
+        {
+            "action_id": "act_5f0c2a9be1d34c77",
+            "playbook": "red.low_adoption_after_onboarding",
+            "title": "Call the champion and agree a usage plan",
+            "owner_role": "csm",
+            "owner": "Maya Lindqvist",
+            "due_at": "2026-07-02T02:00:00Z",
+            "why": "9 active users in the last 28 days; usually 31",
+            "escalates_to": "cs_lead",
+            "escalates_at": "2026-07-04T02:00:00Z",
+            "status": "open",
+        }
+    ],
+    "scorecard": {
+        "account_segment": "mid_market",
+        "contract_value": 120000.0,
+        "renewal_date": "2026-11-30",
+        "onboarding_status": "completed",
+        "activation_status": "activated",
+        "usage_trend": "falling",
+        "stakeholder_engagement": "watch",
+        "support_risk": "low",
+        "renewal_risk": "high",
+        "expansion_signal": None,
+        "owner": "Maya Lindqvist",
+        "next_action": "Call the champion and agree a usage plan",
+        "escalation_status": "on_track",
+    },
+    "model": {
+        "churn": {
+            "name": "churn",
+            "version": "7",
+            "digest": "sha256:9b1f6a5c0e7d4b32a8c6d1e0f4a3b2c19b1f6a5c0e7d4b32a8c6d1e0f4a3b2c1",
+        },
+        "expansion": None,
+    },
+    "receipt": "sha256:0c4e8a2b6d1f3579bace0246813579bdf0c4e8a2b6d1f3579bace0246813579b",
+}
+
+SCORE_QUESTION: dict[str, Any] = {"account_ids": ["A-1042", "A-2077"], "as_of": "2026-06-30"}
+
+PROBLEM: dict[str, Any] = {
+    "type": "/problems/invalid-request",
+    "title": "The request is not valid",
+    "status": 422,
+    "detail": "1 thing is wrong with the request.",
+    "request_id": "3f9c1e07a2b84d56",
+    "errors": [{"detail": "Input should be a valid string", "pointer": "/account_ids/3"}],
+}

@@ -1,0 +1,352 @@
+"""What the API takes and gives, as types that are also its documentation.
+
+`ScoredAccount` is the contract: the service answers stored bytes without building these objects, and the
+tests hold real answers against them.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from lifecycle_ml.service.api import examples
+
+Color = Literal["green", "yellow", "red"]
+Band = Literal["low", "medium", "high"]
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Receipt = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^(sha256:)?[0-9a-f]{12,64}$")]
+AccountId = Annotated[str, StringConstraints(min_length=1)]
+Role = Literal[
+    "csm",
+    "account_executive",
+    "cs_lead",
+    "vp_cs",
+    "product",
+    "product_marketing",
+    "finance",
+    "operations",
+]
+MOST_IDS = 200
+
+
+def _only_iso(value: object) -> object:
+    """Keep numbers out: they would be read as seconds since 1970."""
+    if isinstance(value, date):
+        return value
+    if not isinstance(value, str) or len(value) != 10:
+        raise ValueError("write a date as YYYY-MM-DD")
+    return value
+
+
+IsoDate = Annotated[date, BeforeValidator(_only_iso)]
+
+
+class Shape(BaseModel):
+    """Base of all shapes: what is not named here is not there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class HorizonProbability(Shape):
+    days: int = Field(gt=0, description="Length of the horizon in days, from as_of.")
+    probability: Probability | None = Field(description="Null where rules serve.")
+
+
+class Prediction(Shape):
+    """What is expected to happen within a horizon."""
+
+    probability: Probability | None = Field(description="At the headline horizon; null where rules serve.")
+    horizon_days: int = Field(gt=0, description="The headline horizon in days.")
+    by_horizon: list[HorizonProbability] = Field(description="Never falling as the horizon grows.")
+    lift: Annotated[float, Field(ge=0)] | None = Field(description="Probability over the base rate.")
+    band: Band = Field(description="Low under 1, medium under 3, high from 3 times the base rate.")
+    source: Literal["model", "rules"]
+    tier: Literal["full", "advisory", "insufficient"] = Field(description="How much history there was.")
+    provisional: bool = Field(description="True where a feed was late or a column had emptied.")
+
+
+class HealthInput(Shape):
+    """One of the ten inputs people look at beside the model."""
+
+    name: str
+    state: Literal["good", "watch", "poor", "unknown"]
+    value: Number | None
+    trend: Literal["improving", "steady", "declining", "unknown"] | None
+
+
+class Criterion(Shape):
+    """One of the things that must be true before the colour improves."""
+
+    criterion: str
+    now: Number | None = Field(description="Null: cannot be told now.")
+    needed: Number | None
+    met: bool | None = Field(description="Null: cannot be told; it does not count as met.")
+
+
+class Help(Shape):
+    """A small change that would bring the risk under the limit."""
+
+    change: str
+    probability: Probability | None
+    step: str | None
+
+
+class Override(Shape):
+    """A person's colour beside the model's."""
+
+    color: Color
+    reason: str
+    by: str
+    until: date | None
+
+
+class Sentiment(Shape):
+    """How a person feels about the account."""
+
+    value: str
+    by: str
+    at: AwareDatetime
+
+
+class Health(Shape):
+    color: Color
+    since: date = Field(description="The as_of at which the account took this colour.")
+    previous: Color | None
+    arr_at_risk: Number | None = Field(description="Risk times contract value, in the book's currency.")
+    inputs: list[HealthInput]
+    recovers_when: list[Criterion]
+    what_would_help: list[Help]
+    override: Override | None
+    sentiment: Sentiment | None
+
+
+class Evidence(Shape):
+    feature: str
+    value: Number | str | bool | None
+    usual: Number | None = Field(description="What is usual for this account; null where nothing is.")
+    unit: str | None
+    contribution: Number | None = Field(description="Push on the margin; null where rules serve.")
+    says: str = Field(description="The evidence as a sentence.")
+
+
+class Reason(Shape):
+    """A category of the churn taxonomy that raises this account's risk."""
+
+    category: str
+    label: str
+    share: Probability | None = Field(description="Its part of all that raises risk; null where rules serve.")
+    stability: Probability | None = Field(description="Share of refits in which it ranks first.")
+    owner_role: Role
+    evidence: list[Evidence]
+
+
+class InFavour(Shape):
+    says: str
+
+
+class Trigger(Shape):
+    trigger: str
+    says: str
+    owner_role: Role
+
+
+class Action(Shape):
+    action_id: str
+    playbook: str
+    title: str
+    owner_role: Role
+    owner: str | None
+    due_at: AwareDatetime | None
+    why: str | None
+    escalates_to: str | None
+    escalates_at: AwareDatetime | None
+    status: str = Field(description="open or over_capacity; done, closed in the queue's history.")
+
+
+class Scorecard(Shape):
+    """The account in flat fields a CRM can map one by one."""
+
+    account_segment: str | None
+    contract_value: Number | None
+    renewal_date: date | None
+    onboarding_status: str | None
+    activation_status: str | None
+    usage_trend: str | None
+    stakeholder_engagement: str | None
+    support_risk: str | None
+    renewal_risk: str | None
+    expansion_signal: str | None
+    owner: str | None
+    next_action: str | None = Field(description="Title of the unfinished action due first.")
+    escalation_status: Literal["none", "on_track", "overdue", "escalated"]
+
+
+class ServedModel(Shape):
+    name: str
+    version: str | None
+    digest: str | None
+
+
+class Models(Shape):
+    churn: ServedModel | None
+    expansion: ServedModel | None
+
+
+class ScoredAccount(Shape):
+    """One account as of one date: its risk, why, and what is being done about it."""
+
+    model_config = ConfigDict(json_schema_extra={"example": examples.ACCOUNT})
+
+    account_id: AccountId
+    as_of: date
+    scored_at: AwareDatetime
+    stage: str | None
+    churn: Prediction
+    expansion: Prediction | None
+    health: Health
+    reasons: list[Reason]
+    in_favour: list[InFavour]
+    triggers: list[Trigger]
+    actions: list[Action]
+    scorecard: Scorecard
+    model: Models
+    receipt: Receipt = Field(description="Same receipt, same scores, reasons and colour.")
+
+
+class Fault(Shape):
+    """One thing wrong with a request, or why an item has no answer."""
+
+    detail: str
+    pointer: str | None = Field(default=None, description="Where in the body, as a JSON pointer.")
+    parameter: str | None = Field(default=None, description="Which query parameter.")
+
+
+class Problem(BaseModel):
+    """RFC 9457: what went wrong, and at `type` a page that says what to do."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"example": examples.PROBLEM})
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[Fault] = Field(default_factory=list)
+
+
+class ScoreQuestion(Shape):
+    """Which accounts to answer, as of when."""
+
+    model_config = ConfigDict(json_schema_extra={"example": examples.SCORE_QUESTION})
+
+    account_ids: list[AccountId] = Field(min_length=1, max_length=MOST_IDS)
+    as_of: IsoDate | None = Field(default=None, description="Default: the current publication's.")
+    refresh: Annotated[bool, Field(strict=True)] = Field(
+        default=False, description="Compute features from the source now instead of reading last night's."
+    )
+
+
+class ItemProblem(Shape):
+    """Why one item has no account; the other items are answered all the same."""
+
+    type: str
+    title: str
+    detail: str
+
+
+class ScoreResult(Shape):
+    account_id: str
+    status: Literal["ok", "not_found", "not_scored", "error"]
+    account: ScoredAccount | None = Field(default=None, description="Present where status is ok.")
+    error: ItemProblem | None = Field(default=None, description="Present where it is not.")
+
+
+class ScoreAnswer(Shape):
+    """One result for each id asked, in the order asked."""
+
+    results: list[ScoreResult]
+    as_of: date
+    scored_at: AwareDatetime | None = Field(description="Null where no publication has this as_of.")
+    publication_id: int | None
+    request_id: str
+
+
+class AccountAnswer(ScoredAccount):
+    """One scored account."""
+
+    request_id: str
+
+
+class AccountList(Shape):
+    """One page of accounts, and the cursor of the next (null on the last)."""
+
+    accounts: list[ScoredAccount]
+    next: str | None
+    as_of: date
+    scored_at: AwareDatetime
+    publication_id: int
+    request_id: str
+
+
+class Reading(Shape):
+    """One reading in short."""
+
+    as_of: date
+    scored_at: AwareDatetime
+    publication_id: int
+    kind: Literal["nightly", "history"]
+    color: Color
+    since: date
+    band: Band
+    probability: Probability | None
+    source: Literal["model", "rules"]
+    arr_at_risk: Number | None
+    reason: str
+    receipt: Receipt
+
+
+class History(Shape):
+    """An account's readings, the newest first, and the cursor of the next page."""
+
+    account_id: str
+    readings: list[Reading]
+    next: str | None
+    request_id: str
+
+
+class QueuedAction(Action):
+    """An action with the account it is about and what it is expected to keep."""
+
+    account_id: str
+    opened_at: AwareDatetime
+    arr_kept_per_hour: Number | None
+
+
+class ActionList(Shape):
+    """One page of the queue, most ARR kept per hour of work first."""
+
+    actions: list[QueuedAction]
+    next: str | None
+    request_id: str
+
+
+class PublicationModel(ServedModel):
+    recipe: str
+    source: Literal["model", "rules"]
+    tier: Literal["full", "advisory", "insufficient"]
+
+
+class ModelsAnswer(Shape):
+    """What the current publication was made with."""
+
+    publication_id: int
+    as_of: date
+    scored_at: AwareDatetime
+    accounts: int
+    models: list[PublicationModel]
+    digests: dict[str, Any]
+    request_id: str

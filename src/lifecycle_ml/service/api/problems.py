@@ -1,0 +1,165 @@
+"""Errors as RFC 9457 problem documents, each kind with a page that says what to do about it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of problem: its status, its title, and what to do about it."""
+
+    status: int
+    title: str
+    remedy: str
+
+
+KINDS: dict[str, Kind] = {
+    "no-key": Kind(
+        401,
+        "A key is needed",
+        "Send an API key in the header X-API-Key. Keys are set in LIFECYCLE_API_KEYS where the service runs; "
+        "a key that is unknown, mistyped or revoked gets the same answer.",
+    ),
+    "wrong-role": Kind(
+        403,
+        "The key may not do this",
+        "Roles are read, act and admin; each may do what those before it may. Use a key of the role named.",
+    ),
+    "not-found": Kind(404, "There is nothing at this address", "See /docs for the addresses there are."),
+    "account-not-found": Kind(
+        404,
+        "No such account",
+        "The id is the account_id of the accounts table, exactly as written there. An account that never had "
+        "a reading is unknown to the service.",
+    ),
+    "account-not-scored": Kind(
+        404,
+        "The account has no reading here",
+        "The account is known but was not scored in this publication, for instance because it had no active "
+        "contract. The detail says why where that is known; /history has its earlier readings.",
+    ),
+    "method-not-allowed": Kind(405, "This address does not do that", "The header Allow says what it does."),
+    "body-too-large": Kind(413, "The body is too large", "At most 1,000,000 bytes a call; split the call."),
+    "invalid-request": Kind(
+        422,
+        "The request is not valid",
+        "`errors` says what is wrong and where: a JSON pointer into the body, or the name of a parameter. "
+        "At most 200 account ids a call.",
+    ),
+    "invalid-cursor": Kind(
+        422,
+        "The cursor does not fit this list",
+        "A cursor is the `next` of an answer, unchanged, with the same filters and order.",
+    ),
+    "refresh-unavailable": Kind(
+        422,
+        "Features cannot be computed here",
+        "This service was started without access to the source tables. Leave `refresh` away to read the "
+        "latest publication.",
+    ),
+    "refresh-failed": Kind(
+        422,
+        "The account could not be computed",
+        "The source tables or the workspace have a fault; `lifecycle check` shows it. Published readings are "
+        "not touched by this.",
+    ),
+    "internal-error": Kind(
+        500, "Something broke here", "A fault of ours. The log has it under the request id of the answer."
+    ),
+    "nothing-published": Kind(
+        503, "Nothing is published yet", "Run `lifecycle run`; the service answers from then on by itself."
+    ),
+    "not-ready": Kind(
+        503,
+        "Not everything is in order",
+        "`checks` says what is not: the store, the publication or a bundle. A publication that is served "
+        "goes on being served.",
+    ),
+    "store-unavailable": Kind(
+        503, "The store does not answer", "Check LIFECYCLE_STORE_URL and the database behind it, then repeat."
+    ),
+}
+MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 20
+LONGEST_DETAIL = 300
+
+
+class ProblemError(Exception):
+    """Raised by a route to answer with a problem."""
+
+    def __init__(
+        self,
+        kind: str,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers
+        self.extra = extra
+
+
+def problem_response(
+    kind: str,
+    detail: str,
+    request_id: str,
+    *,
+    errors: Sequence[Mapping[str, str]] = (),
+    headers: Mapping[str, str] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Response:
+    """Return a problem document as a response."""
+    document = {
+        **item_problem(kind, detail),
+        "status": KINDS[kind].status,
+        "request_id": request_id,
+        "errors": list(errors[:MOST_ERRORS]),
+        **(extra or {}),
+    }
+    # ASCII only: a detail may quote what was sent, and that need not be text
+    return Response(
+        json.dumps(document),
+        status_code=KINDS[kind].status,
+        media_type=MEDIA_TYPE,
+        headers=dict(headers or {}),
+    )
+
+
+def item_problem(kind: str, detail: str) -> dict[str, str]:
+    """Return a problem as the part of an answer that has no account."""
+    return {"type": f"/problems/{kind}", "title": KINDS[kind].title, "detail": detail[:LONGEST_DETAIL]}
+
+
+def validation_errors(errors: Sequence[Any]) -> list[dict[str, str]]:
+    """Re-say pydantic's errors: what is wrong, and where in the body or in which parameter.
+
+    What was sent is not repeated: it may be secret, huge or no text.
+    """
+    said = []
+    for error in errors[:MOST_ERRORS]:
+        where, *path = (str(part)[:100] for part in error["loc"])
+        detail = error["msg"].removeprefix("Value error, ")
+        if error["type"] == "extra_forbidden":
+            detail = "Not a known parameter." if where == "query" else "Not a known key."
+        elif error["type"] == "json_invalid":
+            detail, path = f"Not valid JSON: {error.get('ctx', {}).get('error', '')}", []
+        fault = {"detail": detail[:LONGEST_DETAIL]}
+        if where == "query":
+            fault["parameter"] = path[0] if path else ""
+        else:
+            fault["pointer"] = "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in path)
+        said.append(fault)
+    return said

@@ -1,0 +1,97 @@
+"""POST /v1/score: up to 200 accounts in one call, each answered on its own."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from lifecycle_ml.errors import LifecycleError, StoreError
+from lifecycle_ml.service.api.answers import json_bytes, json_response, responses
+from lifecycle_ml.service.api.keys import Caller, require
+from lifecycle_ml.service.api.models import ScoreAnswer, ScoreQuestion
+from lifecycle_ml.service.api.problems import ProblemError, item_problem
+from lifecycle_ml.service.serving import Serving, request_id, serving
+from lifecycle_ml.store.document import Live, encode, instant_text, splice_live
+from lifecycle_ml.store.rows import storable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from lifecycle_ml.store.lists import Answers
+
+router = APIRouter()
+
+
+@router.post(
+    "/score",
+    operation_id="scoreAccounts",
+    tags=["accounts"],
+    responses=responses(ScoreAnswer, "body-too-large", "refresh-unavailable", "nothing-published"),
+)
+def score(
+    question: ScoreQuestion,
+    request: Request,
+    at: Annotated[Serving, Depends(serving)],
+    _caller: Annotated[Caller, Depends(require("read"))],
+) -> Response:
+    """Answer the scored accounts of up to 200 ids, each with its own status.
+
+    `ok`: `account` is there. `not_found`: no such account. `not_scored`: known, but without a reading for
+    this as_of. `error`: could not be computed; `error` says why. One bad id never spoils the others.
+    """
+    if question.refresh and at.refresher is None:
+        raise ProblemError("refresh-unavailable", "This service cannot compute features: it only reads.")
+    ids = [account_id for account_id in question.account_ids if storable(account_id)]
+    found = at.store.answers(ids, question.as_of)
+    if found.publication is None and question.as_of is None:
+        raise ProblemError("nothing-published", "There is no publication to answer from.")
+    as_of = found.publication.as_of if found.publication else question.as_of
+    failed = _refresh(at, found, ids, as_of) if question.refresh else None
+    live = Live(now=at.clock())
+    items = [_item(account_id, found, live, failed) for account_id in question.account_ids]
+    publication = found.publication
+    rest = {
+        "as_of": str(as_of),
+        "scored_at": instant_text(publication.now) if publication else None,
+        "publication_id": publication.publication_id if publication else None,
+        "request_id": request_id(request),
+    }
+    return json_response(b'{"results":[' + b",".join(items) + b"]," + json_bytes(rest)[1:])
+
+
+def _refresh(at: Serving, found: Answers, ids: list[str], as_of: date | None) -> str | None:
+    """Replace stored readings by freshly computed ones; return why, if that failed."""
+    assert at.refresher is not None
+    known = {**dict.fromkeys(found.bodies, "No reading for this as_of."), **found.unscored}
+    found.bodies.clear()
+    try:
+        fresh: Mapping[str, Mapping[str, Any]] = at.refresher(list(dict.fromkeys(ids)), as_of)
+        found.bodies.update({account_id: encode(document) for account_id, document in fresh.items()})
+    except LifecycleError as error:
+        return str(error)
+    found.unscored = {each: why for each, why in known.items() if each not in found.bodies}
+    return None
+
+
+def _item(account_id: str, found: Answers, live: Live, failed: str | None) -> bytes:
+    quoted = json.dumps(account_id).encode()
+    if failed is not None:
+        return _without(quoted, "error", "refresh-failed", failed)
+    body = found.bodies.get(account_id)
+    if body is not None:
+        try:
+            account = splice_live(body, Live(live.now, found.actions.get(account_id, ())))
+        except StoreError as error:
+            return _without(quoted, "error", "internal-error", str(error))
+        return b'{"account_id":' + quoted + b',"status":"ok","account":' + account + b"}"
+    if account_id in found.unscored:
+        return _without(quoted, "not_scored", "account-not-scored", found.unscored[account_id])
+    return _without(quoted, "not_found", "account-not-found", "No account has this id.")
+
+
+def _without(quoted: bytes, status: str, kind: str, detail: str) -> bytes:
+    error = json_bytes(item_problem(kind, detail))
+    return b'{"account_id":' + quoted + b',"status":"' + status.encode() + b'","error":' + error + b"}"

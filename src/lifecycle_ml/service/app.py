@@ -1,0 +1,158 @@
+"""The service: an app for machines under /v1 and pages for people, over one open store."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+
+from lifecycle_ml.errors import StoreError
+from lifecycle_ml.service.api import accounts, actions, operators, score
+from lifecycle_ml.service.api.keys import KeyRing
+from lifecycle_ml.service.api.problems import (
+    MEDIA_TYPE,
+    ProblemError,
+    problem_response,
+    validation_errors,
+)
+from lifecycle_ml.service.bundles import BundleCheck
+from lifecycle_ml.service.edge import Edge
+from lifecycle_ml.service.pages import routes as pages
+from lifecycle_ml.service.serving import Serving, request_id
+from lifecycle_ml.store.cursor import CursorError
+from lifecycle_ml.store.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from lifecycle_ml.service.serving import Refresher
+    from lifecycle_ml.settings import Settings
+    from lifecycle_ml.workspace import Workspace
+
+SAYS = """Scores, reasons and the actions they call for. Every answer names its as_of and a receipt.
+
+Send a key in the header `X-API-Key`. Errors are RFC 9457 problem documents; their `type` is an address here
+that says what to do. Lists go on with `next`. The request id is in the answer and in `X-Request-ID`.
+"""
+
+
+def utc_now() -> datetime:
+    """Read the clock: the edge of the service is where that is allowed."""
+    return datetime.now(UTC)
+
+
+def create_app(
+    settings: Settings,
+    workspace: Workspace,
+    *,
+    refresher: Refresher | None = None,
+    clock: Callable[[], datetime] = utc_now,
+) -> FastAPI:
+    """Make the service. The store is opened when it starts and closed when it ends.
+
+    `refresher` computes scored accounts from the source for `refresh: true`; without one that is refused.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        store = Store.open(settings.store_url)
+        app.state.serving = Serving(
+            store=store,
+            keys=KeyRing(settings.api_keys),
+            bundles=BundleCheck(settings.bundles),
+            clock=clock,
+            secret=store.secret("pages"),
+            refresher=refresher,
+        )
+        try:
+            yield
+        finally:
+            store.close()
+
+    app = FastAPI(
+        title="lifecycle_ml",
+        description=SAYS,
+        version=version("lifecycle_ml"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.workspace = workspace
+    for router in (score.router, accounts.router, actions.router, operators.models_router):
+        app.include_router(router, prefix="/v1")
+    app.include_router(operators.router)
+    pages.install(app)
+    _install_problems(app)
+    app.add_middleware(Edge)
+    _document_problems(app)
+    return app
+
+
+def _install_problems(app: FastAPI) -> None:
+    def answer(request: Request, kind: str, detail: str, **more: Any) -> Response:
+        if pages.is_page(request):
+            return pages.problem_page(request, kind, detail)
+        return problem_response(kind, detail, request_id(request), **more)
+
+    @app.exception_handler(ProblemError)
+    def problem(request: Request, error: ProblemError) -> Response:
+        return answer(
+            request, error.kind, error.detail, errors=error.errors, headers=error.headers, extra=error.extra
+        )
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> Response:
+        count = len(error.errors())
+        detail = f"{count} thing{' is' if count == 1 else 's are'} wrong with the request."
+        return answer(request, "invalid-request", detail, errors=validation_errors(error.errors()))
+
+    @app.exception_handler(400)
+    def unreadable(request: Request, _error: HTTPException) -> Response:
+        errors = [{"detail": "The body could not be read as JSON.", "pointer": ""}]
+        return answer(request, "invalid-request", "1 thing is wrong with the request.", errors=errors)
+
+    @app.exception_handler(404)
+    def not_found(request: Request, _error: HTTPException) -> Response:
+        return answer(request, "not-found", "There is nothing at this address.")
+
+    @app.exception_handler(405)
+    def not_allowed(request: Request, error: HTTPException) -> Response:
+        detail = f"This address does not answer {request.method}."
+        return answer(request, "method-not-allowed", detail, headers=error.headers)
+
+    @app.exception_handler(CursorError)
+    def bad_cursor(request: Request, error: CursorError) -> Response:
+        return answer(request, "invalid-cursor", str(error))
+
+    @app.exception_handler(StoreError)
+    def store_down(request: Request, _error: StoreError) -> Response:
+        return answer(request, "store-unavailable", "The store does not answer; try again shortly.")
+
+    @app.exception_handler(Exception)
+    def broken(request: Request, _error: Exception) -> Response:
+        detail = "A fault of ours; the log has it under this request id."
+        return answer(request, "internal-error", detail)
+
+
+def _document_problems(app: FastAPI) -> None:
+    """Say in the schema what is true: problems have a media type of their own."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = plain()
+            for path in schema["paths"].values():
+                for operation in path.values():
+                    for status, response in operation["responses"].items():
+                        content = response.get("content", {})
+                        if int(status) >= 400 and "application/json" in content:
+                            content[MEDIA_TYPE] = content.pop("application/json")
+        assert app.openapi_schema is not None
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,44 @@
+"""What every route needs at hand, put together once when the service starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from fastapi import Request
+
+from lifecycle_ml.service.metrics import Metrics
+
+if TYPE_CHECKING:
+    from lifecycle_ml.service.api.keys import KeyRing
+    from lifecycle_ml.service.bundles import BundleCheck
+    from lifecycle_ml.store.store import Store
+
+Refresher = Callable[[list[str], date | None], Mapping[str, Mapping[str, Any]]]
+"""Computes scored accounts from the source: (account ids, as_of) to documents by account id."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The open store, the keys, and what only the edge of the service may do: read a clock, recompute."""
+
+    store: Store
+    keys: KeyRing
+    bundles: BundleCheck
+    clock: Callable[[], datetime]
+    secret: bytes = field(repr=False)
+    """Signs the pages' cookies; the same for every worker on this store."""
+    refresher: Refresher | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+def serving(request: Request) -> Serving:
+    """Return what the service was started with."""
+    return cast("Serving", request.app.state.serving)
+
+
+def request_id(request: Request) -> str:
+    """Return the id of this request, which is also in the answer's headers and in the log."""
+    return cast("str", request.scope["state"]["request_id"])
