@@ -94,6 +94,12 @@ class Raw:
             raise TableError(f"{source.line_of(None)}: {plain(error)}") from error
         return staged
 
+    def close(self) -> None:
+        """Let go of the raw tables; the canonical ones hold all that is needed."""
+        self.connection.execute("DROP SCHEMA raw CASCADE")
+        if "source" in {row[0] for row in self.connection.execute("SHOW DATABASES").fetchall()}:
+            self.connection.execute("DETACH source")
+
 
 def plain(error: Exception) -> str:
     """Return an engine's message without its stack of repeated SQL."""
@@ -115,16 +121,32 @@ def open_raw(url: str, connection: Any) -> Raw:
 
 
 def _open_engine(url: str, connection: Any) -> Raw:
-    scheme = url.split("://", 1)[0]
+    scheme, _, address = url.partition("://")
+    where = f"the {scheme} source"
     try:
+        if scheme == "duckdb":
+            return Raw(connection, _attach(address, connection), where)
         engine = ibis.connect(url)
-        names = frozenset(engine.list_tables())
+        return Raw(connection, frozenset(engine.list_tables()), where, engine)
     except Exception as error:
+        # Addresses hold passwords; messages end up in logs.
+        said = plain(error).replace(url, f"{scheme}://…").replace(address, "…")
         raise TableError(
-            f"LIFECYCLE_SOURCE_URL: the {scheme} source cannot be opened: {plain(error)}. "
+            f"LIFECYCLE_SOURCE_URL: {where} cannot be opened: {said}. "
             "Check the address, or give a folder of Parquet or CSV files."
         ) from error
-    return Raw(connection, names, f"the {scheme} source", engine)
+
+
+def _attach(address: str, connection: Any) -> frozenset[str]:
+    """Read a DuckDB file where it lies, without a copy by way of Ibis."""
+    path = address.partition("?")[0].replace("'", "''")
+    connection.execute(f"ATTACH '{path}' AS source (READ_ONLY)")
+    rows = connection.execute(
+        "SELECT table_schema, table_name FROM information_schema.tables WHERE table_catalog = 'source'"
+    ).fetchall()
+    for schema, name in rows:
+        connection.execute(f'CREATE VIEW raw."{name}" AS SELECT * FROM source."{schema}"."{name}"')
+    return frozenset(name for _, name in rows)
 
 
 def _open_folder(folder: Path, connection: Any) -> Raw:

@@ -59,6 +59,7 @@ _RULES = (
     Rule("unknown_value", "warning", "kept", "A value is not on the column's list; no feature counts it."),
     Rule("unknown_parent", "warning", "kept", "The parent account is not in accounts."),
     Rule("unknown_contract", "warning", "kept", "The contract said to be renewed is not in contracts."),
+    Rule("outcome_contradicted", "warning", "kept", "Churn was recorded while contracts remain in force."),
     Rule("after_as_of", "warning", "unseen", "Dated or known after as_of, so not seen at this as_of."),
     Rule("table_empty", "warning", "nothing", "A table is there, but has no row known at as_of."),
     Rule("feed_late", "warning", "nothing", "A feed has been silent for longer than it usually is."),

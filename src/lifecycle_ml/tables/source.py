@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
@@ -44,7 +45,10 @@ class Tables:
         self.findings = findings
         self._provided = dict(provided)
         self._versioned = versioned
-        self._tables = {name: backend.table(name) for name in SCHEMAS if name in provided}
+        with warnings.catch_warnings():
+            # ibis 12 still calls DuckDB's older name for this.
+            warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)
+            self._tables = {name: backend.table(name) for name in SCHEMAS if name in provided}
 
     @classmethod
     def of(
@@ -178,7 +182,7 @@ def _load(backend: Any, raw: Raw, sources: Mapping[str, Source]) -> Tables:
     versioned, said = admit(connection, provided, sources)
     findings += said
     connection.execute("SET schema = 'main'")
-    connection.execute("DROP SCHEMA raw CASCADE")
+    raw.close()
     broken = {finding.table for finding in findings if finding.severity == "error"}
     return Tables(
         backend,
