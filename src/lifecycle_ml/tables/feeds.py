@@ -63,10 +63,10 @@ def _late(name: str, days: list[tuple[date, int]], as_of: date) -> list[Finding]
     if len(recent) < _MIN_DAYS:
         return []
     gaps = sorted((b - a).days for a, b in pairwise(recent))
-    # The longest of 50 usual gaps, half as much again and a day of grace: weekends and holidays pass.
+    # The longest of 50 usual gaps, half as much again and two days of grace: weekends and holidays pass.
     usual = gaps[min(len(gaps) - 1, int(0.98 * len(gaps)))]
     silent = (as_of - newest).days - 1
-    if silent + 1 <= 1.5 * usual + 1:
+    if silent + 1 <= 1.5 * usual + 2:
         return []
     return [
         found(

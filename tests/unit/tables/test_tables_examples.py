@@ -1,0 +1,60 @@
+"""The example workspaces read the third-party tables they are written for."""
+
+import os
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from lifecycle_ml.check import check
+from lifecycle_ml.settings import Settings
+from lifecycle_ml.tables.source import read_tables
+from lifecycle_ml.workspace import load_workspace
+
+ROOT = Path(__file__).parents[3]
+DATA = Path(os.environ.get("LIFECYCLE_TEST_DATA") or ROOT.parent / "shared" / "data")
+
+
+def company(name):
+    if not (DATA / name).is_dir():
+        pytest.skip(f"the third-party tables of {name} are not here; set LIFECYCLE_TEST_DATA to their folder")
+    workspace = load_workspace(ROOT / "examples" / name)
+    settings = Settings.read(workspace.root, {"LIFECYCLE_SOURCE_URL": str(DATA / name)})
+    return workspace, settings, read_tables(workspace, settings)
+
+
+@pytest.mark.real_data
+def test_churnsim_maps_without_a_warning():
+    """Simulated tables are sound: every billed period is a contract, every event counts once."""
+    workspace, settings, tables = company("churnsim_crm5")
+    report = check(workspace, settings, date(2024, 1, 1), tables=tables)
+    assert report.ok
+    assert report.of("warning") == ()
+    contracts, events = tables["contracts"], tables["usage_events"]
+    assert contracts.count().execute() == 17567
+    assert contracts.renews_contract_id.count().execute() == 15658
+    assert int(events.quantity.sum().execute()) == 42_848_558
+    assert events.users.max().execute() <= 100
+
+
+@pytest.mark.real_data
+def test_ravenstack_breaks_many_rules_and_says_so():
+    """The known defects of the published data, each with its number of rows."""
+    workspace, settings, tables = company("ravenstack")
+    report = check(workspace, settings, date(2025, 1, 1), tables=tables)
+    rows = {(f.rule, f.table): f.rows for f in report.findings}
+    assert report.ok
+    assert rows["before_account", "tickets"] == 1077
+    assert rows["before_account", "usage_events"] == 13198
+    assert rows["repeated_key", "usage_events"] == 21
+    assert rows["overlapping_contracts", "contracts"] > 4000
+    assert rows["outcome_contradicted", "outcomes"] > 100
+    assert tables["usage_events"].count().execute() == 25000
+
+
+@pytest.mark.real_data
+def test_ravenstack_does_not_know_an_end_before_it_comes():
+    """The day a subscription was ended is no plan: ends_on stays empty, cancelled_on has its clock."""
+    _, _, tables = company("ravenstack")
+    assert "ends_on" not in tables.provided("contracts")
+    assert tables["contracts"].cancelled_on.count().execute() > 0

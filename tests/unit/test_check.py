@@ -1,0 +1,135 @@
+"""`check` joins what is wrong with the data to what it costs."""
+
+import json
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from lifecycle_ml.check import check, price
+from lifecycle_ml.matrix.load import load_features
+from lifecycle_ml.settings import Settings
+from lifecycle_ml.tables.findings import Costs
+from lifecycle_ml.tables.schema import SCHEMAS
+from lifecycle_ml.tables.source import tables_from_frames
+from lifecycle_ml.workspace import Workspace, load_workspace, standard_root
+
+AS_OF = date(2024, 6, 30)
+ACCOUNTS = pd.DataFrame({"account_id": ["a"], "created_at": ["2024-01-01"]})
+CONTRACTS = pd.DataFrame(
+    {"contract_id": ["c"], "account_id": ["a"], "starts_on": ["2024-01-02"], "arr": [1200], "seats": [10]}
+)
+TICKETS = pd.DataFrame(
+    {"ticket_id": ["t"], "account_id": ["a"], "opened_at": ["2024-03-01"], "severity": [1], "csat": [5]}
+)
+
+
+@pytest.fixture(scope="module")
+def standard():
+    """Return the standard workspace with its features."""
+    return Workspace(standard_root(), standard_root())
+
+
+def report(workspace, **frames):
+    tables = tables_from_frames({"accounts": ACCOUNTS, "contracts": CONTRACTS} | frames)
+    return check(workspace, Settings.read(workspace.root, {}), AS_OF, tables=tables)
+
+
+def one(report, rule, table, column=None):
+    (found,) = (f for f in report.findings if (f.rule, f.table, f.column) == (rule, table, column))
+    return found
+
+
+def test_an_absent_table_costs_its_features_and_categories(standard):
+    """Without tickets nothing speaks for service failures; with them something does."""
+    costs = one(report(standard), "table_absent", "tickets").costs
+    assert "open_severe_tickets" in costs.features
+    assert "service_support_failure" in costs.categories
+    left = one(report(standard, tickets=TICKETS), "table_absent", "touchpoints").costs
+    assert "service_support_failure" not in left.categories
+
+
+def test_an_absent_column_costs_the_features_that_need_it(standard):
+    """Tickets without a kind leave the severe ones countable, not the feature gaps."""
+    costs = one(report(standard, tickets=TICKETS), "column_absent", "tickets", "kind").costs
+    assert "feature_gap_tickets_168d" in costs.features
+    assert "open_severe_tickets" not in costs.features
+
+
+def test_columns_no_feature_needs_are_not_mentioned(standard):
+    """Advice is about what would bring something."""
+    columns = {f.column for f in report(standard, tickets=TICKETS).findings if f.rule == "column_absent"}
+    assert "renewal_owner" not in columns
+
+
+def test_a_late_feed_costs_every_feature_that_leans_on_it(standard):
+    """Their values are old, so scores are provisional."""
+    days = pd.date_range("2024-01-02", "2024-05-31").strftime("%Y-%m-%dT12:00:00")
+    events = pd.DataFrame({"account_id": "a", "happened_at": days, "user_id": "u"})
+    made = report(standard, usage_events=events)
+    late = one(made, "feed_late", "usage_events", "known_at")
+    assert "active_users_28d" in late.costs.features
+    assert late in made.provisional
+    assert made.ok
+
+
+def test_a_column_overwritten_in_place_costs_the_features_that_rest_on_it(standard):
+    """Segment is as of today."""
+    made = report(standard, accounts=ACCOUNTS.assign(segment="smb"))
+    assert one(made, "as_of_today", "accounts", "segment").costs.features == ("segment",)
+
+
+def test_json_has_the_keys_machines_read(standard):
+    """The shape is a contract; it survives a round trip."""
+    made = report(standard, contracts=pd.concat([CONTRACTS, CONTRACTS.assign(contract_id="d", arr=-1)]))
+    read = json.loads(json.dumps(made.to_json()))
+    assert read["ok"] is True
+    keys = {"severity", "rule", "table", "column", "rows", "examples", "advice", "costs"}
+    assert all(set(finding) == keys for finding in read["findings"])
+    assert all(set(finding["costs"]) == {"features", "categories"} for finding in read["findings"])
+    assert read["findings"][0]["rule"] == "negative_arr"
+    assert read["findings"][0]["examples"] == ["d"]
+
+
+def test_an_error_makes_the_report_not_ok_and_costs_the_table(tmp_path):
+    """`run` must not go on; what rests on the broken table is lost meanwhile."""
+    (tmp_path / "training").mkdir()
+    (tmp_path / "data").mkdir()
+    ACCOUNTS.to_csv(tmp_path / "data" / "accounts.csv", index=False)
+    CONTRACTS.to_csv(tmp_path / "data" / "contracts.csv", index=False)
+    TICKETS.drop(columns="opened_at").to_csv(tmp_path / "data" / "tickets.csv", index=False)
+    made = check(load_workspace(tmp_path), Settings.read(tmp_path, {}), AS_OF)
+    assert not made.ok
+    broken = one(made, "column_missing", "tickets", "opened_at")
+    assert made.of("error") == (broken,)
+    assert "open_severe_tickets" in broken.costs.features
+
+
+def test_lines_count_and_say_what_is_lost(standard):
+    """For people: one line per finding, the sum at the end."""
+    lines = report(standard).lines()
+    assert lines[-1].startswith("0 errors, 0 warnings, ")
+    assert any("champion_left" in line and "champions_left_180d" in line for line in lines)
+
+
+def test_pricing_is_free_where_nothing_is_lost(standard):
+    """With every column filled, no finding costs a feature."""
+    frames = {name: filled(schema) for name, schema in SCHEMAS.items()}
+    features = load_features(standard)
+    tables = tables_from_frames(frames)
+    assert {feature.name for feature in features if feature.lacks(tables)} == set()
+    assert all(finding.costs == Costs() for finding in price(tables.findings, tables, features))
+
+
+def filled(schema):
+    """Make one row of a table with a value in every column."""
+    by_type = {
+        "VARCHAR": "a",
+        "VARCHAR[]": ["x"],
+        "BIGINT": 1,
+        "DECIMAL(18, 4)": 1.0,
+        "BOOLEAN": True,
+        "DATE": "2024-02-01",
+        "TIMESTAMP": "2024-02-01",
+    }
+    return pd.DataFrame([{c.name: c.values[0] if c.values else by_type[c.type] for c in schema.columns}])
