@@ -119,10 +119,10 @@ class HealthFile(Strict):
     def _all_ten(cls, value: dict[str, Input]) -> dict[str, Input]:
         for name in value:
             if name not in INPUTS:
-                raise ValueError(f"no health input {name!r}.{did_you_mean(name, INPUTS)}")
+                raise ConfigError(f"{FILE}: no health input {name!r}.{did_you_mean(name, INPUTS)}")
         missing = [name for name in INPUTS if name not in value]
         if missing:
-            raise ValueError(f"health inputs missing: {', '.join(missing)}")
+            raise ConfigError(f"{FILE}: health inputs missing: {', '.join(missing)}.")
         return {name: value[name] for name in INPUTS}
 
 

@@ -37,6 +37,9 @@ class Predicate(Strict):
     def _asks_for_something(self) -> Predicate:
         if self.number is None and self.factor_of_onset is None and self.factor_of_usual is None:
             raise ValueError("give number, factor_of_onset or factor_of_usual")
+        if self.factor_of_usual is not None and self.number is None and self.factor_of_onset is None:
+            # A young account has no usual value yet, and what nobody knows nobody can reach.
+            raise ValueError("beside factor_of_usual give number or factor_of_onset")
         if self.says is not None:
             try:
                 self.says.format(needed="1")

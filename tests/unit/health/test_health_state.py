@@ -303,7 +303,7 @@ READINGS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(READINGS)
 def test_laws_of_the_machine_hold_over_random_histories(readings):
     """No flip without two readings a week apart or a fact; no way up without evidence; colours latch."""

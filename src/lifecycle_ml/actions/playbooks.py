@@ -1,0 +1,167 @@
+"""serving/playbooks.toml: what happens at yellow and at red, for each reason and for `unknown`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from pydantic import Field, field_validator, model_validator
+
+from lifecycle_ml.actions.team import Team
+from lifecycle_ml.errors import ConfigError, did_you_mean
+from lifecycle_ml.health.predicate import Predicate, require_known
+from lifecycle_ml.health.scored import SCORED_COLUMNS, columns_of_rules
+from lifecycle_ml.tables.schema import CATEGORIES
+from lifecycle_ml.workspace import Strict, Workspace
+
+FILE: Final = "serving/playbooks.toml"
+UNKNOWN: Final = "unknown"
+REASONS: Final = (*CATEGORIES, UNKNOWN)
+COLORS: Final = ("red", "yellow")
+WHY_FIELDS: Final = ("name", "color", "reason", "evidence", "because")
+
+
+class Step(Strict):
+    """One thing one person does: a title they can act on, and what happens when it slips."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    title: str = Field(min_length=8)
+    owner_role: str
+    sla_days: int = Field(ge=1)
+    hours: float = Field(gt=0)
+    escalates_after_days: int = Field(ge=1)
+    escalates_to: str | None = None
+    """Default: the role above the owner's in team.toml."""
+
+
+class Playbook(Strict):
+    """What happens at one colour for one reason, and the evidence that ends it."""
+
+    title: str
+    why: str
+    keeps: float = Field(gt=0, le=1)
+    """Share of the ARR at risk this work is expected to keep: an assumption until effects are measured."""
+    steps: tuple[Step, ...] = Field(min_length=1, max_length=5)
+    recovers_when: tuple[Predicate, ...] = Field(min_length=1)
+
+    @field_validator("why")
+    @classmethod
+    def _known_fields(cls, value: str) -> str:
+        try:
+            value.format(**dict.fromkeys(WHY_FIELDS, ""))
+        except (KeyError, IndexError, ValueError) as error:
+            shown = ", ".join(f"{{{name}}}" for name in WHY_FIELDS)
+            raise ValueError(f"braces may hold only {shown}") from error
+        return value
+
+    @property
+    def hours(self) -> float:
+        """Hours all steps take together."""
+        return sum(step.hours for step in self.steps)
+
+
+class PlaybooksFile(Strict):
+    """serving/playbooks.toml as written: playbooks by reason, then colour."""
+
+    cool_down_days: int = Field(ge=0)
+    playbooks: Mapping[str, Mapping[str, Playbook]]
+
+    @model_validator(mode="after")
+    def _every_reason_and_color(self) -> PlaybooksFile:
+        for reason, by_color in self.playbooks.items():
+            if reason not in REASONS:
+                raise ConfigError(f"{FILE}: no reason {reason!r}.{did_you_mean(reason, REASONS)}")
+            for color in by_color:
+                if color not in COLORS:
+                    raise ConfigError(
+                        f"{FILE} playbooks.{reason}: no colour {color!r}.{did_you_mean(color, COLORS)}"
+                    )
+        missing = [
+            f"{reason}.{color}"
+            for reason in REASONS
+            for color in COLORS
+            if color not in self.playbooks.get(reason, {})
+        ]
+        if missing:
+            raise ConfigError(
+                f"{FILE}: no playbook for {', '.join(missing)}; each reason needs red and yellow."
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One playbook with what it answers. Its id is `<reason>_<colour>`."""
+
+    id: str
+    reason: str
+    color: str
+    playbook: Playbook
+
+
+@dataclass(frozen=True)
+class Playbooks:
+    """Checked playbooks: every feature and role they use exists. Build it with `load_playbooks`."""
+
+    file: PlaybooksFile
+    by_id: Mapping[str, Plan]
+
+    @property
+    def cool_down(self) -> timedelta:
+        """Time after an action of a reason ended during which yellow opens no new one for that reason."""
+        return timedelta(days=self.file.cool_down_days)
+
+    def choose(self, color: str, reason: str) -> str:
+        """Return the id of the playbook for a colour and reason; an unknown reason takes `unknown`'s."""
+        return f"{reason if reason in REASONS else UNKNOWN}_{color}"
+
+    def recovers_when(self, color: str, reason: str) -> tuple[Predicate, ...]:
+        """Return the criteria of the way back; none for green."""
+        if color not in COLORS:
+            return ()
+        return self.by_id[self.choose(color, reason)].playbook.recovers_when
+
+
+def load_playbooks(workspace: Workspace, features: Collection[str], team: Team) -> Playbooks:
+    """Load serving/playbooks.toml and check it against `features`, all that are defined, and the team.
+
+    Raises: ConfigError with file, key and the nearest right name.
+    """
+    return check_playbooks(workspace.load("serving", "playbooks.toml", PlaybooksFile), features, team)
+
+
+def check_playbooks(file: PlaybooksFile, features: Collection[str], team: Team) -> Playbooks:
+    """Check the features and roles that playbooks name. Raises: ConfigError."""
+    numbers = {name for name in columns_of_rules(features) if SCORED_COLUMNS.get(name, "number") == "number"}
+    plans = {}
+    for reason, by_color in file.playbooks.items():
+        for color, playbook in by_color.items():
+            where = f"{FILE} playbooks.{reason}.{color}"
+            require_known(playbook.recovers_when, numbers, f"{where}.recovers_when")
+            ids = [step.id for step in playbook.steps]
+            for step in playbook.steps:
+                if ids.count(step.id) > 1:
+                    raise ConfigError(
+                        f"{where}: step {step.id!r} occurs twice; ids of steps make the ids of actions."
+                    )
+                _check_roles(step, team, f"{where} step {step.id!r}")
+            plan = Plan(id=f"{reason}_{color}", reason=reason, color=color, playbook=playbook)
+            plans[plan.id] = plan
+    return Playbooks(file=file, by_id=plans)
+
+
+def _check_roles(step: Step, team: Team, where: str) -> None:
+    for role in (step.owner_role, step.escalates_to):
+        if role is not None and role not in team.roles:
+            raise ConfigError(
+                f"{where}: no role {role!r} in serving/team.toml.{did_you_mean(role, team.roles)}"
+            )
+    if step.escalates_to is None and team.roles[step.owner_role].escalates_to is None:
+        raise ConfigError(f"{where}: nobody stands above {step.owner_role!r}; name escalates_to.")
+    told = step.escalates_to
+    if told is not None and step.owner_role in (told, *team.chain(told)):
+        raise ConfigError(
+            f"{where}: escalation runs in a circle: {told!r} leads back to {step.owner_role!r}, who is late."
+        )

@@ -1,0 +1,117 @@
+"""serving/team.toml: who holds which role, how many hours they have, and who is told when work slips."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from pydantic import Field, model_validator
+
+from lifecycle_ml.errors import ConfigError, did_you_mean
+from lifecycle_ml.workspace import Strict, Workspace
+
+FILE: Final = "serving/team.toml"
+
+ROLES: Final = (
+    "csm",
+    "account_executive",
+    "cs_lead",
+    "vp_cs",
+    "product",
+    "product_marketing",
+    "finance",
+    "operations",
+)
+
+
+class Person(Strict):
+    """Somebody who holds a role; their own hours, where they differ from the role's."""
+
+    name: str = Field(min_length=1)
+    hours_a_week: float | None = Field(default=None, ge=0)
+
+
+class Role(Strict):
+    """One role: its people, the hours a week each has for actions, and the role above it."""
+
+    people: tuple[Person, ...] = ()
+    hours_a_week: float = Field(ge=0)
+    escalates_to: str | None = None
+
+
+class ArrLevel(Strict):
+    """From this ARR on, at least this role is told first."""
+
+    arr_from: float = Field(ge=0)
+    role: str
+
+
+class Team(Strict):
+    """serving/team.toml. Every role used exists, no chain of escalation runs in a circle, and each ends with
+    a person, so that every action has an owner. Customer success managers are named by accounts.csm_owner.
+    """
+
+    red_capacity: float = Field(gt=0, le=1)
+    """Share of accounts that may be red at a time: more than the team can look after is no signal."""
+    roles: Mapping[str, Role]
+    escalation: tuple[ArrLevel, ...] = ()
+
+    @model_validator(mode="after")
+    def _chains_end_with_a_person(self) -> Team:
+        for name in self.roles:
+            _require_role(name, ROLES, "roles")
+        for name, role in self.roles.items():
+            if role.escalates_to is not None:
+                _require_role(role.escalates_to, self.roles, f"roles.{name}.escalates_to")
+        for level in self.escalation:
+            _require_role(level.role, self.roles, "escalation")
+        for name in self.roles:
+            seen = [name]
+            while (above := self.roles[seen[-1]].escalates_to) is not None:
+                if above in seen:
+                    circle = " -> ".join([*seen[seen.index(above) :], above])
+                    raise ConfigError(f"{FILE}: escalation runs in a circle: {circle}.")
+                seen.append(above)
+            if not self.roles[seen[-1]].people:
+                raise ConfigError(
+                    f"{FILE}: role {seen[-1]!r} ends a chain of escalation, so it needs a person in people."
+                )
+        return self
+
+    def chain(self, role: str) -> tuple[str, ...]:
+        """Return the roles above `role`, nearest first."""
+        above = []
+        while (following := self.roles[role].escalates_to) is not None:
+            above.append(following)
+            role = following
+        return tuple(above)
+
+    def lead(self, role: str) -> str:
+        """Return the person work of `role` goes to when its own people cannot take it."""
+        for name in (*self.chain(role), role):
+            if self.roles[name].people:
+                return self.roles[name].people[0].name
+        raise AssertionError("a chain of escalation without people passed the check")
+
+    def hours(self, role: str, person: str) -> float:
+        """Return the hours a week `person` has for actions; people not listed have their role's hours."""
+        for known in self.roles[role].people:
+            if known.name == person and known.hours_a_week is not None:
+                return known.hours_a_week
+        return self.roles[role].hours_a_week
+
+    def first_told(self, role: str, arr: float) -> str:
+        """Return the role told first when work slips: `role`, or one above it that the ARR calls for."""
+        above = self.chain(role)
+        called = [level.role for level in self.escalation if arr >= level.arr_from and level.role in above]
+        return max(called, key=above.index, default=role)
+
+
+def load_team(workspace: Workspace) -> Team:
+    """Load serving/team.toml. Raises: ConfigError with file, key and the nearest right name."""
+    return workspace.load("serving", "team.toml", Team)
+
+
+def _require_role(name: str, known: Collection[str], where: str) -> None:
+    if name not in known:
+        raise ConfigError(f"{FILE}: {where}: no role {name!r}.{did_you_mean(name, known)}")
