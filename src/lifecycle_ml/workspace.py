@@ -104,10 +104,10 @@ def read_toml(path: Path, section: type[Section], label: str) -> Section:
     try:
         return section.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(_say(error, raw, section, label)) from error
+        raise ConfigError(_say(error, section, label)) from error
 
 
-def _say(error: ValidationError, raw: dict[str, Any], section: type[BaseModel], label: str) -> str:
+def _say(error: ValidationError, section: type[BaseModel], label: str) -> str:
     first, count = error.errors()[0], error.error_count()
     key = ".".join(str(part) for part in first["loc"])
     more = f" ({count - 1} more in this file.)" if count > 1 else ""

@@ -67,8 +67,7 @@ def _check_rules(workspace: Workspace) -> int:
     features = load_features(workspace)
     load_taxonomy(workspace, features.names)
     load_health(workspace, features.names)
-    load_playbooks(workspace, features.names)
-    load_team(workspace)
+    load_playbooks(workspace, features.names, load_team(workspace))
     return len(features.names)
 
 

@@ -51,7 +51,8 @@ def simulate(folder: Path, accounts: int, seed: int) -> None:
     company.write(folder, truth)
     rows = sum(len(frame) for frame in company.tables.values())
     say(f"{folder}: {len(company.tables)} tables, {rows:,} rows, {accounts:,} accounts.")
-    say(f"The data end on {company.last}: use --as-of {company.last}.")
+    last = company.first + timedelta(days=company.days)
+    say(f"The data end on {last}: use --as-of {last}.")
     say(f"{truth}: the true hazards and causes; nothing but evaluations should read them.")
 
 
@@ -77,7 +78,7 @@ def demo(folder: Path, accounts: int, seed: int, port: int, *, serve_after: bool
         company = simulate_company(seed, accounts)
         company.write(folder / "data", folder / "truth")
         progress("simulating a company", 1, 1)
-        as_of = company.last
+        as_of = company.first + timedelta(days=company.days)
         progress("reading and checking its tables", 0, 1)
         tables = read_tables(workspace, settings)
         report = check(workspace, settings, as_of, tables=tables)

@@ -134,7 +134,7 @@ def show_today(settings: Settings, most: int) -> None:
     )
 
 
-def _row(listed: Listed, live: list[dict[str, Any]]) -> list[str | None]:
+def _row(listed: Listed, live: list[dict[str, Any]]) -> list[object]:
     document = json.loads(listed.body)
     reason = document["reasons"][0]["label"] if document["reasons"] else None
     step = min(live, key=lambda action: action["due_at"]) if live else None

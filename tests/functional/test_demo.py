@@ -1,0 +1,215 @@
+"""The whole path on the demo company: raw tables in, a scored, explained, actioned account out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pytest
+from demo_company import Demo, lifecycle
+from fastapi.testclient import TestClient
+from lifecycle_ml.promotion.training import champion
+
+from lifecycle_ml.matrix.build import build_matrix, customers
+from lifecycle_ml.matrix.load import load_features
+from lifecycle_ml.nightly import refresh_readings, run_nightly
+from lifecycle_ml.service.api.models import ScoredAccount
+from lifecycle_ml.service.app import create_app
+from lifecycle_ml.store.store import Store
+from lifecycle_ml.tables.source import read_tables
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+
+AS_OF = date(2026, 7, 1)
+KEY = {"X-API-Key": "k" * 24}
+
+
+@pytest.fixture(scope="module")
+def store(demo: Demo) -> Iterator[Store]:
+    """The demo's store."""
+    with closing(Store.open(demo.settings.store_url)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def documents(store: Store) -> dict[str, dict]:
+    """Every scored account of the current publication."""
+    publication = store.current()
+    assert publication is not None
+    ids = list(store.states(before=date(2100, 1, 1)))
+    return {account: json.loads(body) for account, body in store.readings(ids).items()}
+
+
+@pytest.fixture(scope="module")
+def client(demo: Demo) -> Iterator[TestClient]:
+    """The service over the demo's store, with the real refresher."""
+
+    def refresh(account_ids: list[str], as_of: date | None) -> dict[str, dict]:
+        now = datetime(2026, 7, 1, 2)
+        found = refresh_readings(demo.workspace, demo.settings, account_ids, as_of or AS_OF, now)
+        return {account: json.loads(reading.body) for account, reading in found.items()}
+
+    app = create_app(
+        demo.settings, demo.workspace, refresher=refresh, clock=lambda: datetime(2026, 7, 1, 3, tzinfo=UTC)
+    )
+    with TestClient(app) as opened:
+        yield opened
+
+
+def test_the_demo_prints_who_needs_someone_today(demo: Demo) -> None:
+    """Ten accounts with health, reason, action, owner and due date, and the gate's answer before them."""
+    assert "The 10 accounts that need someone today" in demo.output
+    assert "passed the gate and serves" in demo.output
+    for column in ("health", "reason", "action", "owner", "due"):
+        assert column in demo.output
+
+
+def test_every_stored_document_keeps_the_contract(documents: dict[str, dict]) -> None:
+    """Each reading is a scored account with every key present."""
+    assert len(documents) > 300
+    for document in documents.values():
+        ScoredAccount.model_validate(document)
+
+
+def test_probabilities_never_fall_with_the_horizon(documents: dict[str, dict]) -> None:
+    """30 days are never riskier than 90, nor 90 than 180."""
+    by_horizon = np.array(
+        [[item["probability"] for item in doc["churn"]["by_horizon"]] for doc in documents.values()]
+    )
+
+    assert by_horizon.shape[1] == 3
+    assert (np.diff(by_horizon, axis=1) >= 0).all()
+
+
+def test_contributions_add_up_to_the_margin_for_every_account_and_horizon(demo: Demo) -> None:
+    """Base plus contributions is the served margin within 1e-5; margins give the served probability."""
+    bundle = champion(demo.settings, "churn")
+    assert bundle is not None
+    tables = read_tables(demo.workspace, demo.settings)
+    features = load_features(demo.workspace).available(tables)
+    matrix = build_matrix(tables, features, customers(tables, [AS_OF]))
+    scores = bundle.score(matrix)
+
+    for horizon in bundle.horizons:
+        found = bundle.contributions(matrix, horizon)
+        margin = found.values.sum(axis=1) + found.base
+
+        np.testing.assert_allclose(margin, found.margin, atol=1e-5)
+        np.testing.assert_allclose(1 / (1 + np.exp(-margin)), scores[f"probability_{horizon}d"], atol=1e-6)
+
+
+def test_every_red_and_yellow_account_has_an_action_with_owner_and_due_date(
+    store: Store, documents: dict[str, dict]
+) -> None:
+    """A red account nobody acts on is our failure."""
+    troubled = [key for key, doc in documents.items() if doc["health"]["color"] != "green"]
+    red = [key for key, doc in documents.items() if doc["health"]["color"] == "red"]
+    planned = store.actions(troubled)
+
+    assert red
+    for account in troubled:
+        assert planned[account], account
+        for action in planned[account]:
+            assert action.owner_role
+            assert action.due_at is not None
+            assert action.escalates_to
+            assert action.why
+
+
+def test_reasons_are_evidenced_or_unknown(documents: dict[str, dict]) -> None:
+    """A named reason carries sentences with numbers; `unknown` carries none."""
+    named = 0
+    for document in documents.values():
+        for reason in document["reasons"]:
+            if reason["category"] == "unknown":
+                assert reason["evidence"] == []
+                continue
+            named += 1
+            assert reason["evidence"], document["account_id"]
+            for item in reason["evidence"]:
+                assert "nan" not in item["says"].lower().split()
+                assert "{" not in item["says"]
+                assert item["feature"] not in item["says"]
+
+    assert named > 50
+
+
+def test_post_score_answers_what_the_batch_stored(client: TestClient, documents: dict[str, dict]) -> None:
+    """The service's account is the batch's, receipt included, with its actions joined on."""
+    account = max(documents, key=lambda key: documents[key]["health"]["arr_at_risk"] or 0)
+
+    answer = client.post("/v1/score", headers=KEY, json={"account_ids": [account, "nobody"]})
+
+    assert answer.status_code == 200
+    first, second = answer.json()["results"]
+    assert second["status"] == "not_found"
+    assert first["status"] == "ok"
+    for key in ("churn", "reasons", "in_favour", "receipt", "model"):
+        assert first["account"][key] == documents[account][key]
+
+
+def test_refresh_gives_the_same_reading_as_the_batch(client: TestClient, documents: dict[str, dict]) -> None:
+    """Recomputed from the source for 25 accounts: same scores, reasons, colours and receipts."""
+    accounts = sorted(documents)[:25]
+
+    answer = client.post(
+        "/v1/score",
+        headers=KEY,
+        json={"account_ids": accounts, "as_of": AS_OF.isoformat(), "refresh": True},
+    )
+
+    assert answer.status_code == 200
+    for result in answer.json()["results"]:
+        stored = documents[result["account_id"]]
+        for key in ("churn", "reasons", "in_favour", "receipt", "model", "stage", "triggers"):
+            assert result["account"][key] == stored[key], key
+        for key in ("color", "since", "previous", "inputs", "recovers_when", "arr_at_risk"):
+            assert result["account"]["health"][key] == stored["health"][key], key
+
+
+def test_running_again_changes_nothing(demo: Demo, store: Store, documents: dict[str, dict]) -> None:
+    """The same as_of again: same receipts, no second training, no action opened twice."""
+    serving = champion(demo.settings, "churn")
+    summary = run_nightly(demo.workspace, demo.settings, AS_OF, datetime(2026, 7, 1, 2), may_train=False)
+    again = {account: json.loads(body) for account, body in store.readings(list(documents)).items()}
+
+    assert summary.actions == 0
+    assert summary.history == 0
+    assert {key: doc["receipt"] for key, doc in again.items()} == {
+        key: doc["receipt"] for key, doc in documents.items()
+    }
+    assert champion(demo.settings, "churn") == serving
+
+
+def test_explain_tells_the_account_in_words_and_as_json(demo: Demo, documents: dict[str, dict]) -> None:
+    """`lifecycle explain` shows why, what to do and what is missing, from the same reading."""
+    account = next(key for key, doc in documents.items() if doc["health"]["color"] == "red")
+    environ = {"LIFECYCLE_STORE_URL": demo.settings.store_url}
+    workspace = ("--workspace", str(demo.workspace.root))
+
+    told = lifecycle("explain", account, *workspace, **environ)
+    as_json = lifecycle("explain", account, "--json", *workspace, **environ)
+
+    assert told.returncode == 0
+    assert "RED" in told.stdout
+    assert "What to do" in told.stdout
+    assert "Back to green when" in told.stdout
+    assert json.loads(as_json.stdout)["receipt"] == documents[account]["receipt"]
+
+
+def test_explain_of_a_stranger_is_a_users_mistake(demo: Demo) -> None:
+    """An unknown account: one line on stderr, no traceback, exit status 2."""
+    done = lifecycle(
+        "explain",
+        "A-nobody",
+        "--workspace",
+        str(demo.workspace.root),
+        LIFECYCLE_STORE_URL=demo.settings.store_url,
+    )
+
+    assert done.returncode == 2
+    assert "A-nobody" in done.stderr
+    assert "Traceback" not in done.stderr
