@@ -92,7 +92,7 @@ def test_contributions_and_reference_add_up_to_the_served_margin(bundle, horizon
 
 def test_a_real_bundle_reads_the_same_alone_as_in_a_batch(bundle):
     """Batch and service give one answer."""
-    matrix = _matrix(30, seed=4)
+    matrix = _matrix(16, seed=4)
     whole = explain(bundle, matrix, FEATURES, TAXONOMY)
     single = explain(bundle, matrix, FEATURES, TAXONOMY, chunk=1)
 
