@@ -1,6 +1,6 @@
 """Labels: what became of each snapshot, as far as it can be known. This room alone may look ahead."""
 
-# ruff: noqa: PD003, PD004 (ibis has isnull and notnull only)
+# ruff: noqa: PD004 (ibis has isnull and notnull only)
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class Bands(Strict):
 class Gate(Strict):
     """What a model must show before it may be served."""
 
-    level: Annotated[float, Field(ge=0.5, lt=1)]
+    level: Annotated[float, Field(gt=0.5, lt=1)]
     min_gain: Annotated[float, Field(ge=-1, le=1)]
     min_events: Count
     slope_low: Annotated[float, Field(ge=0, le=10)]
@@ -139,6 +139,11 @@ class Gate(Strict):
     max_red_share: Share
     max_flagged_share: Share
     min_red_odds: Annotated[float, Field(ge=1, le=1000)]
+
+    @property
+    def interval_level(self) -> float:
+        """Level of the two-sided interval whose low end is the one-sided bound at `level`."""
+        return 2 * self.level - 1
 
     @field_validator("slope_high")
     @classmethod
