@@ -7,7 +7,7 @@ import re
 import pytest
 
 from lifecycle_ml.errors import ConfigError
-from lifecycle_ml.outcomes.recipe import load_recipe
+from lifecycle_ml.outcomes.recipe import Recipe, load_recipe
 from lifecycle_ml.workspace import load_workspace, standard_root
 
 STANDARD = standard_root() / "training" / "churn.toml"
@@ -63,3 +63,30 @@ def test_a_band_is_a_multiple_of_the_base_rate():
         "medium",
         "high",
     ]
+
+
+def keys_of(section):
+    """Every key of a section and of the sections inside it."""
+    for name, info in section.model_fields.items():
+        inner = info.annotation
+        inner = inner if hasattr(inner, "model_fields") else next(iter(getattr(inner, "__args__", ())), None)
+        yield name
+        if hasattr(inner, "model_fields"):
+            yield from keys_of(inner)
+
+
+def test_every_key_is_in_the_reference():
+    """The reference page names each key of the recipe, so none can be added in silence."""
+    page = (standard_root() / "docs" / "reference" / "recipes.md").read_text(encoding="utf-8")
+    sections = set(Recipe.model_fields) - {"name"}
+    keys = [key for key in keys_of(Recipe) if key != "name"]
+    assert len(keys) > 50
+    for key in keys:
+        shown = f"[{key}]" if key in sections and f"`[{key}]`" in page else key
+        assert f"`{shown}`" in page or f"`[[rules.{key}]]`" in page, key
+
+
+def test_the_gates_bound_is_the_low_end_of_the_95_percent_interval():
+    """A one-sided 97.5% bound is the low end of a two-sided 95% interval."""
+    gate = load_recipe(load_workspace(standard_root()), "churn").gate
+    assert gate.interval_level == pytest.approx(0.95)
