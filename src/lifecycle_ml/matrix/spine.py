@@ -116,15 +116,21 @@ def rolled_up(tables: Tables, own: ibis.Table) -> ibis.Table:
     """
     if "parent_account_id" not in tables.provided("accounts"):
         return own
-    accounts, contracts = tables["accounts"], tables["contracts"]
+    accounts = tables["accounts"]
     everyone = level = own
     for _ in range(LEVELS):
         joined = level.inner_join(accounts, level.member == accounts.parent_account_id)
         children = as_known(joined.drop("member"), SCHEMAS["accounts"]).select(
             "row", "as_of", "known_until", member="account_id"
         )
-        signed = children.inner_join(contracts, children.member == contracts.account_id).drop("member")
-        holders = as_known(signed, SCHEMAS["contracts"]).select("row", member="account_id").distinct()
-        level = children.anti_join(holders, ["row", "member"]).select(own.columns)
+        level = _without_contract(tables, children) if "contracts" in tables else children
+        level = level.select(own.columns)
         everyone = everyone.union(level)
     return everyone.distinct()
+
+
+def _without_contract(tables: Tables, children: ibis.Table) -> ibis.Table:
+    contracts = tables["contracts"]
+    signed = children.inner_join(contracts, children.member == contracts.account_id).drop("member")
+    holders = as_known(signed, SCHEMAS["contracts"]).select("row", member="account_id").distinct()
+    return children.anti_join(holders, ["row", "member"])

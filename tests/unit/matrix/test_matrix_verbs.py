@@ -47,12 +47,12 @@ e8       | B          | 2024-02-16 00:00    |         |      |         | use    
 """
 
 CONTRACTS = """
-contract_id | account_id | starts_on  | ends_on    | arr  | seats | is_recurring | cancelled_on | plan  | auto_renew
-c1          | A          | 2023-03-01 | 2024-03-01 | 500  | 5     | yes          |              | basic | no
-c2          | A          | 2024-03-01 | 2025-03-01 | 900  | 9     | yes          |              | pro   | no
-c3          | A          | 2024-01-01 | 2024-06-01 | 100  | 1     |              |              | extra | yes
-c4          | A          | 2024-01-01 | 2024-06-01 | 7000 | 70    | no           |              | once  | no
-c5          | B          | 2023-01-01 |            | 300  |       | yes          | 2024-03-01   | solo  |
+contract_id | account_id | starts_on | ends_on | arr | seats | is_recurring | cancelled_on | plan | auto_renew
+c1          | A          | 2023-03-01 | 2024-03-01 | 500  | 5     | yes          |              | old  | no
+c2          | A          | 2024-03-01 | 2025-03-01 | 900  | 9     | yes          |              | pro  | no
+c3          | A          | 2024-01-01 | 2024-06-01 | 100  | 1     |              |              | more | yes
+c4          | A          | 2024-01-01 | 2024-06-01 | 7000 | 70    | no           |              | once | no
+c5          | B          | 2023-01-01 |            | 300  |       | yes          | 2024-03-01   | solo |
 """
 
 
