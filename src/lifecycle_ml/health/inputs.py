@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -29,12 +29,15 @@ class Past:
     newer: Mapping[str, float]
 
 
-def remember(past: Past | None, values: Mapping[str, float], as_of: date, trend_days: int) -> Past:
-    """Return what to compare with from `as_of` on, `values` being today's."""
+def remember(
+    past: Past | None, values: Callable[[], Mapping[str, float]], as_of: date, trend_days: int
+) -> Past:
+    """Return what to compare with from `as_of` on; `values` gives today's, asked for only when needed."""
     if past is None:
-        return Past(as_of, values, as_of, values)
+        today = values()
+        return Past(as_of, today, as_of, today)
     if (as_of - past.newer_on).days >= trend_days // 2:
-        return Past(past.newer_on, past.newer, as_of, values)
+        return Past(past.newer_on, past.newer, as_of, values())
     return past
 
 
@@ -65,10 +68,7 @@ def trend_of(entry: Input, value: float | None, then: float | None, days: int) -
 def inputs_of(
     config: HealthConfig, row: Mapping[str, Any], past: Past | None, as_of: date
 ) -> list[dict[str, Any]]:
-    """Return the ten inputs as they are served: name, state, value (None: not known), trend.
-
-    Compared with the older remembered reading, or the newer one while both are the same.
-    """
+    """Return the ten inputs as they are served: name, state, value (None: not known), trend."""
     shown = []
     for name, entry in config.inputs.items():
         value = as_number(row.get(entry.feature))

@@ -170,11 +170,6 @@ class _Machine:
 
     def step(self, prior: HealthState | None, reading: _Reading) -> HealthState:
         before = prior or HealthState(color="green", since=self._as_of)
-        values = {
-            name: value
-            for name, entry in self._config.inputs.items()
-            if (value := reading.value(entry.feature)) is not None
-        }
         state = replace(
             before,
             runs=self._runs(before.runs, reading),
@@ -183,7 +178,9 @@ class _Machine:
                 for name, holds in reading.facts.items()
                 if holds or (holds is None and name in before.facts)
             ),
-            past=remember(before.past, values, self._as_of, self._config.file.trend_days),
+            past=remember(
+                before.past, partial(self._inputs, reading), self._as_of, self._config.file.trend_days
+            ),
         )
         target, because = self._worst(state, reading)
         if _RANK[target] > _RANK[state.color]:
@@ -198,6 +195,13 @@ class _Machine:
             stepped = self._enter(state, lower)
             return replace(stepped, onset=self._remembered(stepped, reading))
         return self._enter(state, lower)
+
+    def _inputs(self, reading: _Reading) -> Mapping[str, float]:
+        return {
+            name: value
+            for name, entry in self._config.inputs.items()
+            if (value := reading.value(entry.feature)) is not None
+        }
 
     def _runs(self, runs: Runs, reading: _Reading) -> Runs:
         if reading.level is not None:

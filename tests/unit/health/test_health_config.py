@@ -165,7 +165,7 @@ def test_the_remembered_values_stay_between_half_and_the_whole_span():
     ages = []
     for day in range(1, 29):
         as_of = date(2026, 6, day)
-        past = remember(past, {"x": float(day)}, as_of, 14)
+        past = remember(past, lambda day=day: {"x": float(day)}, as_of, 14)
         ages.append((as_of - past.older_on).days)
 
     assert ages[-14:] == [7, 8, 9, 10, 11, 12, 13] * 2
