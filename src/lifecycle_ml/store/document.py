@@ -128,7 +128,9 @@ def action_document(action: Mapping[str, Any]) -> dict[str, Any]:
 def escalation_status(actions: Sequence[Mapping[str, Any]], now: datetime) -> str:
     """Return the worst of `escalated`, `overdue`, `on_track`; `none` where nothing is to be done."""
     at = naive_utc(now)
-    if any(action["escalates_at"] is not None and action["escalates_at"] <= at for action in actions):
+    # once told, an action waits for its next level; between falling due and the next run it is told too
+    due = [action["escalates_at"] for action in actions if action["escalates_at"] is not None]
+    if any(action["escalated"] for action in actions) or any(moment <= at for moment in due):
         return "escalated"
     if any(action["due_at"] is not None and action["due_at"] < at for action in actions):
         return "overdue"

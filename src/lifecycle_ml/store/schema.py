@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     Date,
     DateTime,
@@ -129,6 +130,7 @@ actions = Table(
     Column("escalates_at", Instant),
     Column("status", String(16), nullable=False),
     Column("arr_kept_per_hour", Float),
+    Column("escalated", Boolean, nullable=False),
     Column("changed_at", Instant, nullable=False),
     Index("actions_by_account", "account_id", "status"),
     Index("actions_by_status", "status", "arr_kept_per_hour"),
@@ -144,6 +146,7 @@ ledger = Table(
     Column("action_id", String(80), nullable=False),
     Column("account_id", Text, nullable=False),
     Column("by", Text, nullable=False),
+    Column("because", Text, nullable=False),
     Column("action", JSON, nullable=False),
     # a run repeated after a crash tells the same events again: they are one
     UniqueConstraint("action_id", "kind", "at", name="ledger_once"),

@@ -351,7 +351,7 @@ class Store:
         # imported here: the service never asks for actions as values and starts faster without that room
         from lifecycle_ml.actions.plan import Action
 
-        columns = [column for column in actions.c if column.name != "changed_at"]
+        columns = [column for column in actions.c if column.name not in {"changed_at", "escalated"}]
         question = sa.select(*columns).where(*where).order_by(*order, actions.c.action_id)
         with self._reading() as connection:
             return [Action(**row) for row in connection.execute(question).mappings()]
@@ -367,8 +367,11 @@ def _record(connection: sa.Connection, publication_id: int, event: ActionEvent) 
     )
     if connection.execute(known).first():
         return
-    connection.execute(sa.delete(actions).where(actions.c.action_id == action["action_id"]))
-    connection.execute(sa.insert(actions).values(**action, changed_at=event.at))
+    its_own = actions.c.action_id == action["action_id"]
+    before = connection.execute(sa.select(actions.c.escalated).where(its_own)).scalar()
+    escalated = bool(before) or event.kind == "escalated"
+    connection.execute(sa.delete(actions).where(its_own))
+    connection.execute(sa.insert(actions).values(**action, escalated=escalated, changed_at=event.at))
     connection.execute(
         sa.insert(ledger).values(
             publication_id=publication_id,
@@ -377,6 +380,7 @@ def _record(connection: sa.Connection, publication_id: int, event: ActionEvent) 
             action_id=action["action_id"],
             account_id=action["account_id"],
             by="lifecycle",
+            because=event.because,
             action=lists.plain(action),
         )
     )

@@ -23,7 +23,16 @@ ACCOUNT: dict[str, Any] = {
         "tier": "full",
         "provisional": False,
     },
-    "expansion": None,
+    "expansion": {
+        "probability": None,
+        "horizon_days": 180,
+        "by_horizon": [],
+        "lift": None,
+        "band": None,
+        "source": None,
+        "tier": None,
+        "provisional": False,
+    },
     "health": {
         "color": "red",
         "since": "2026-06-12",

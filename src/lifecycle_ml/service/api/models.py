@@ -69,6 +69,14 @@ class Prediction(Shape):
     provisional: bool = Field(description="True where a feed was late or a column had emptied.")
 
 
+class Propensity(Prediction):
+    """Expansion within its horizon; band, source and tier are null while nothing serves it."""
+
+    band: Band | None  # type: ignore[assignment]
+    source: Literal["model", "rules"] | None  # type: ignore[assignment]
+    tier: Literal["full", "advisory", "insufficient"] | None  # type: ignore[assignment]
+
+
 class HealthInput(Shape):
     """One of the ten inputs people look at beside the model."""
 
@@ -206,7 +214,7 @@ class ScoredAccount(Shape):
     scored_at: AwareDatetime
     stage: str | None
     churn: Prediction
-    expansion: Prediction | None
+    expansion: Propensity
     health: Health
     reasons: list[Reason]
     in_favour: list[InFavour]

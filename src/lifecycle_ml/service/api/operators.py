@@ -115,7 +115,7 @@ def served_models(at: Serving) -> list[dict[str, Any]]:
     return [
         {**model, "recipe": recipe, "source": document[recipe]["source"], "tier": document[recipe]["tier"]}
         for recipe, model in document["model"].items()
-        if model is not None and document[recipe] is not None
+        if model is not None
     ]
 
 

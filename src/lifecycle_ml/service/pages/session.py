@@ -98,4 +98,4 @@ def _same(right: str, given: str) -> bool:
 
 
 def _seconds(moment: datetime) -> int:
-    return int((naive_utc(moment) - datetime(1970, 1, 1)).total_seconds())  # noqa: DTZ001 - naive UTC inside
+    return int((naive_utc(moment) - datetime(1970, 1, 1)).total_seconds())

@@ -41,10 +41,10 @@ def number(value: Any) -> str:
 
 
 def percent(value: float | None) -> str:
-    """0.41 as 41 %; tiny ones as under 1 %."""
+    """0.41 as 41%; tiny ones as under 1%."""
     if value is None:
         return "–"
-    return "under 1 %" if 0 < value < 0.01 else f"{value:.0%}".replace("%", " %")
+    return "under 1%" if 0 < value < 0.01 else f"{value:.0%}"
 
 
 def day(value: str | date | datetime | None) -> str:
@@ -54,6 +54,15 @@ def day(value: str | date | datetime | None) -> str:
     if isinstance(value, str):
         value = date.fromisoformat(value[:10])
     return f"{value.day} {value:%B %Y}"
+
+
+def short_day(value: str | date | datetime | None) -> str:
+    """2026-06-30 as 30 Jun 2026, for narrow columns."""
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        value = date.fromisoformat(value[:10])
+    return f"{value.day} {value:%b %Y}"
 
 
 def moment(value: str | datetime | None) -> str:
@@ -117,9 +126,10 @@ def headline(document: dict[str, Any]) -> str:
     if first is None or first["category"] == "unknown":
         return f"{start}. No single cause could be evidenced; the first step is to find out."
     label = first["label"].rstrip(".")
+    label = label[:1].lower() + label[1:]
     if first["share"] is None:
-        return f"{start}. The facts point to: {label[:1].lower() + label[1:]}."
-    return f"{start}. {percent(first['share'])} of what raises its risk: {label[:1].lower() + label[1:]}."
+        return f"{start}. The facts point to {label}."
+    return f"{start}: {percent(first['share'])} of what raises its risk is {label}."
 
 
 def account_path(account_id: str) -> str:
@@ -134,6 +144,7 @@ FILTERS = {
         number,
         percent,
         day,
+        short_day,
         moment,
         plain,
         sentence,
