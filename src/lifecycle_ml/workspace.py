@@ -125,6 +125,6 @@ def _known_keys(section: Any, location: tuple[int | str, ...]) -> list[str]:
         fields = getattr(section, "model_fields", {})
         if part in fields:
             section = fields[part].annotation
-        while getattr(section, "__args__", None):
-            section = section.__args__[-1]
+        while arguments := getattr(section, "__args__", None):
+            section = [item for item in arguments if item not in (Ellipsis, type(None))][-1]
     return list(getattr(section, "model_fields", {}))
