@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from lifecycle_ml.conditions.evaluate import evaluate
 from lifecycle_ml.matrix.feature import USUAL, Feature
-from lifecycle_ml.reasons.sentences import write_sentence
+from lifecycle_ml.reasons.sentences import counts, write_sentence
 from lifecycle_ml.reasons.taxonomy import Taxonomy
 from lifecycle_ml.tables.schema import CATEGORIES
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 SENTENCES = 3
 """Evidence sentences a reason may carry, and sentences in favour of an account."""
+
+CLEARLY_WORSE = 0.15
+"""How far from its own past a value must stand to be evidence; counts at least half a thing."""
 
 NOTICEABLE = 0.02
 """Log-odds under which a feature is not worth a sentence in favour: it moves a 10% risk by 0.2 points."""
@@ -150,7 +153,10 @@ def _side(
         past = np.where(np.isnan(past), 1.0, past)
     raises = feature.direction == "raises"
     with np.errstate(invalid="ignore"):
-        worse, better = (value > past, value <= past) if raises else (value < past, value >= past)
+        far = np.maximum(CLEARLY_WORSE * past, 0.5 if counts(feature.unit) else 0.0)
+        worse, better = (
+            (value >= past + far, value <= past) if raises else (value <= past - far, value >= past)
+        )
         if spread is not None:
             middle = spread[1]
             worse |= np.isnan(past) & (value >= middle if raises else value <= middle)

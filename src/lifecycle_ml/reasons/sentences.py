@@ -89,14 +89,15 @@ def write_number(value: float, unit: str = "") -> str:
     """Write a number the way a person would: 1,204; 31; 3.5; 0.04; 12%; yes.
 
     `unit` decides only where it changes the writing: shares become percent, yes/no features become words,
-    money loses its cents.
+    days and money lose their fractions.
     """
     if unit in YES_NO:
         return "yes" if value else "no"
     if unit in SHARES:
-        return f"{_digits(value * 100)}%"
-    if unit.lower() in _MONEY:
-        return f"{value:,.0f}"
+        percent = value * 100
+        return f"{percent:,.0f}%" if abs(percent) >= 0.95 else f"{_digits(percent)}%"
+    if unit == "days" or unit.lower() in _MONEY:
+        return _no_minus_zero(f"{value:,.0f}")
     return _digits(value)
 
 
@@ -106,11 +107,21 @@ def _digits(value: float) -> str:
         text = f"{value:,.0f}"
     elif size >= 0.995:
         text = f"{value:.1f}"
+    elif size >= 0.0095:
+        # A share of a ticket per seat is lost in one decimal.
+        text = f"{value:.2f}"
     else:
-        # Two significant digits: a share of a user per seat is lost in one decimal.
-        text = f"{value:.{1 - math.floor(math.log10(size))}f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
+        text = f"{value:.3f}"
+    return _no_minus_zero(text.rstrip("0").rstrip(".") if "." in text else text)
+
+
+def _no_minus_zero(text: str) -> str:
     return "0" if text == "-0" else text
+
+
+def counts(unit: str) -> bool:
+    """Tell whether a unit counts things, so that zero is "no" and a value between 0 and 1 an average."""
+    return unit not in SHARES | YES_NO | _MEASURED and unit.lower() not in _MONEY and " per " not in unit
 
 
 def write_sentence(feature: Feature, value: Value, usual: float | None = None) -> str | None:
@@ -121,7 +132,8 @@ def write_sentence(feature: Feature, value: Value, usual: float | None = None) -
     template = feature.sentence(value, usual)
     if template is None:
         return None
-    text = fill_template(template, value, usual, feature.unit).replace(" 0 days ago", " today")
+    text = fill_template(template, value, usual, feature.unit)
+    text = text.replace(" 0 days ago", " today").replace(" 0 days late", " on time")
     return text[:1].upper() + text[1:]
 
 
@@ -137,16 +149,18 @@ def fill_template(template: str, value: Value, usual: float | None, unit: str) -
             continue
         if filled is None or math.isnan(filled):
             raise ValueError(f"{template!r} needs {{{match[1]}}}, which is null")
-        word, rest = _agree(write_number(filled, unit), rest, unit)
+        number = write_number(filled, unit)
+        if match[1] == "usual" and counts(unit) and 0 < filled < 0.95:
+            number = "under 1"  # nobody says that there are usually 0.33 meetings
+        word, rest = _agree(number, rest, unit)
         out += word
     return out + rest
 
 
 def _agree(number: str, rest: str, unit: str) -> tuple[str, str]:
     """Make what follows a number agree with it: "1 user", "no users", "none of", "usually none"."""
-    counted = unit not in SHARES | YES_NO | _MEASURED and unit.lower() not in _MONEY
     noun = _noun(rest)
-    if number == "0" and counted:
+    if number == "0" and (counts(unit) or " per " in unit):
         follows = _WORD.match(rest.lstrip())
         if noun is None:
             stands_alone = follows is None and not rest.lstrip().startswith(("%", "/", "x"))

@@ -296,6 +296,15 @@ def test_a_value_that_stands_well_is_no_evidence():
     assert [piece["feature"] for piece in found.reasons[0][0]["evidence"]] == ["active_users_change"]
 
 
+def test_a_value_close_to_the_usual_is_no_evidence():
+    """Eleven users where twelve are usual is a day of rain."""
+    given = {"A": {"active_users_28d": 0.9, "active_users_change": 0.2}}
+    near = {"active_users_28d": 11.0, "active_users_28d__usual": 12.0, "active_users_change": 0.5}
+    found = _explain(FixedBundle(USED, given), _matrix({"A": near}))
+
+    assert [piece["feature"] for piece in found.reasons[0][0]["evidence"]] == ["active_users_change"]
+
+
 def test_facts_the_model_does_not_use_can_be_evidence():
     """A true comparison over a feature left out of the model is quoted without a contribution."""
     given = {"A": {"handoff_gaps": 0.6}}

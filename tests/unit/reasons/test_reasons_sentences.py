@@ -18,6 +18,9 @@ from lifecycle_ml.reasons.sentences import fill_template, write_number, write_se
         (0.996, "users", "1"),
         (0.352, "users", "0.35"),
         (0.0401, "users", "0.04"),
+        (0.0041, "users", "0.004"),
+        (0.085, "share", "8%"),
+        (14.6, "days", "15"),
         (0.00001, "users", "0"),
         (-0.00001, "users", "0"),
         (-12.0, "days", "-12"),
@@ -43,6 +46,14 @@ def test_numbers_are_written_as_people_write_them(value, unit, written):
         ("{value} active users in the last 28 days", 0, None, "users", "no active users in the last 28 days"),
         ("{value} meetings; usually {usual}", 0, 0, "meetings", "no meetings; usually none"),
         ("{value} meetings; usually {usual}", 1, 2.5, "meetings", "1 meeting; usually 2.5"),
+        ("{value} meetings; usually {usual}", 1, 0.33, "meetings", "1 meeting; usually under 1"),
+        (
+            "{value} events per seat; usually {usual}",
+            0,
+            0.33,
+            "events per seat",
+            "no events per seat; usually 0.33",
+        ),
         ("{value} invoices are overdue", 1, None, "invoices", "1 invoice is overdue"),
         ("{value} people have left", 1, None, "people", "1 person has left"),
         ("{value} business reviews in a year", 1, None, "reviews", "1 business review in a year"),
@@ -90,6 +101,15 @@ def test_a_null_value_says_nothing_unless_the_feature_says_it():
 def test_a_sentence_starts_with_a_capital():
     """Zero becomes a word, and a word at the start is capitalised."""
     assert write_sentence(_feature(), 0.0, 3.2) == "No meetings in the last 84 days; usually 3.2"
+
+
+def test_zero_days_have_words_of_their_own():
+    """Nobody writes "0 days ago" or "0 days late"."""
+    last = _feature(name="last_use", unit="days", usual=None, says="last used {value} days ago")
+    late = _feature(name="late", unit="days", usual=None, says="invoices were paid {value} days late")
+
+    assert write_sentence(last, 0.0) == "Last used today"
+    assert write_sentence(late, 0.2) == "Invoices were paid on time"
 
 
 def test_a_template_that_needs_a_null_is_refused():
