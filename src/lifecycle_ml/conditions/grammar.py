@@ -55,6 +55,13 @@ def read_expression(text: str, columns: Columns, where: str) -> tuple[exp.Expr, 
     `where` names file and rule for the messages. Raises: ConditionError.
     """
     try:
+        return _read(text, columns, where)
+    except RecursionError as error:
+        raise ConditionError(f"{where}: the expression is nested too deeply to be read.") from error
+
+
+def _read(text: str, columns: Columns, where: str) -> tuple[exp.Expr, Kind | None]:
+    try:
         statements = sqlglot.parse(text, dialect="duckdb")
     except SqlglotError as error:
         raise ConditionError(f"{where}: {text!r} is not an SQL expression{_near(error)}.") from error
@@ -156,6 +163,8 @@ class _Checker:
     def _comparable(self, *nodes: exp.Expr) -> Kind:
         if any(isinstance(node, COMPARISONS) for node in nodes):
             raise self._error("comparisons are not chained; join two of them with AND.")
+        if any(isinstance(node, exp.Null) for node in nodes):
+            raise self._error("nothing compares with NULL; write IS NULL or IS NOT NULL.")
         self._same(nodes)
         return "yes_no"
 
@@ -178,6 +187,8 @@ class _Checker:
     def _in(self, node: exp.Expr) -> Kind:
         if any(node.args.get(part) for part in ("query", "unnest", "field")):
             raise self._error("a subquery or column in IN is not understood; list the values.")
+        if not node.expressions:
+            raise self._error("IN () lists no value.")
         for value in node.expressions:
             literal = value.this if isinstance(value, exp.Neg) else value
             if not (isinstance(literal, exp.Literal | exp.Boolean) or _is_date(literal)):

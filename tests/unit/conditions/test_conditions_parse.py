@@ -83,6 +83,9 @@ def test_everything_on_the_list_is_understood(text):
         ("activated IS health", "IS is followed by NULL, TRUE or FALSE"),
         ("round(risk, seats) > 1", "a whole number of digits"),
         ("* > 1", "the star"),
+        ("risk = NULL", "write IS NULL or IS NOT NULL"),
+        ("risk IN ()", "lists no value"),
+        ("(" * 2000 + "risk = 1" + ")" * 2000, "nested too deeply"),
     ],
 )
 def test_refusal_names_file_rule_and_the_nearest_right_name(text, says):
