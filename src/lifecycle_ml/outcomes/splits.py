@@ -117,7 +117,8 @@ class PurgedTimeSplit:
         Also drop a training row whose account is tested: fold k then tests only its share of the accounts.
         Needs `groups`.
     as_of : array of dates, optional
-        Date of each row of X. Default: X's column `as_of`, else its index level of that name.
+        Date of each row of X (with a time zone: its UTC date). Default: X's column `as_of`, else its index
+        level of that name.
 
     Raises ValueError where dates are missing, or too few for the folds asked for.
 
@@ -205,7 +206,8 @@ class PurgedTimeSplit:
                 "PurgedTimeSplit: no dates. Give as_of=, one date per row, or an X with a column or index "
                 "level as_of."
             )
-        days = np.asarray(as_of, dtype="datetime64[D]")
+        stamps = pd.to_datetime(pd.Series(np.asarray(as_of)), utc=True).dt.tz_localize(None)
+        days = stamps.to_numpy().astype("datetime64[D]")
         if len(days) != len(X):
             raise ValueError(f"PurgedTimeSplit: as_of has {len(days)} dates for {len(X)} rows.")
         if np.isnat(days).any():

@@ -74,6 +74,22 @@ def test_training_keeps_every_row_that_may_stay():
     assert test.tolist() == [3]
 
 
+def test_dates_may_come_in_any_form():
+    """Column, index level, list of dates and instants with a time zone give the same folds."""
+    days = pd.to_datetime(np.repeat(monthly(10), 2))
+    X = pd.DataFrame({"as_of": days, "x": 0.0})
+    zoned = days.tz_localize("UTC").tz_convert("America/New_York")
+    ways = [
+        PurgedTimeSplit(2).split(X),
+        PurgedTimeSplit(2).split(X.set_index("as_of", append=True)),
+        PurgedTimeSplit(2, as_of=[day.date() for day in days]).split(X[["x"]]),
+        PurgedTimeSplit(2, as_of=zoned).split(X[["x"]]),
+    ]
+    expected, *others = [[(train.tolist(), test.tolist()) for train, test in way] for way in ways]
+    assert expected[0][1] == [16, 17]
+    assert all(other == expected for other in others)
+
+
 def test_it_serves_as_cv_of_scikit_learn():
     """A scikit-learn function that takes `cv` takes it as it is."""
     rng = np.random.default_rng(0)
