@@ -26,10 +26,11 @@ def admit(
         schema, source, dated = SCHEMAS[name], sources[name], "known_at" in provided[name]
         several, said = _versions(connection, schema, source)
         findings += said
-        if several and not dated:
+        # Events are appended, never changed: two that share an id and differ are two events.
+        appended = name == "usage_events"
+        if several and (appended or not dated):
             findings.append(_repeated_key(connection, schema, source))
-        # Events do not change: without a known_at, two that share an id are two events, not two versions.
-        if several and (dated or name != "usage_events"):
+        if several and not appended:
             _supersede(connection, schema)
             versioned.add(name)
     if "contracts" in provided:
@@ -189,7 +190,13 @@ def _repeated_key(connection: Any, schema: TableSchema, source: Source) -> Findi
         f"SELECT {_joined(schema)} AS label FROM versions WHERE copy = 1 GROUP BY ALL HAVING count(*) > 1 "
         "ORDER BY label LIMIT 3"
     ).fetchall()
-    becomes = "each counts as an event of its own" if schema.name == "usage_events" else "the latest wins"
+    becomes = "the latest wins"
+    remedy = (
+        "If they are different things, give each its own key; if they are versions of one, select a known_at"
+    )
+    if schema.name == "usage_events":
+        becomes = "each counts as an event of its own"
+        remedy = "Give each event its own id, or keep one row per id in the SELECT"
     return found(
         "repeated_key",
         schema.name,
@@ -197,8 +204,7 @@ def _repeated_key(connection: Any, schema: TableSchema, source: Source) -> Findi
         rows=rows,
         examples=[example for (example,) in examples],
         advice=f"{rows_of(rows, schema.name)} share {key} with an earlier one and differ from it; {becomes}. "
-        "If they are different things, give each its own key; if they are versions of one, select a known_at "
-        f"({source.line_of(schema.key[0])}).",
+        f"{remedy} ({source.line_of(schema.key[0])}).",
     )
 
 

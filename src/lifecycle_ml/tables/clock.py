@@ -61,7 +61,7 @@ def cut(tables: Tables, as_of: date, known_at: datetime | None = None) -> Tables
     """
     from lifecycle_ml.tables.source import Tables
 
-    midnight = datetime(as_of.year, as_of.month, as_of.day)  # noqa: DTZ001 (naive UTC throughout)
+    midnight = datetime(as_of.year, as_of.month, as_of.day)
     until = midnight if known_at is None else known_at
     if until < midnight:
         raise ValueError(f"known_at {until} lies before as_of {as_of}; look at the earliest at its 00:00.")

@@ -50,7 +50,7 @@ _RULES = (
         "warning",
         "kept",
         "Rows share a key, differ, and the source gives no known_at: read as versions, of which the latest "
-        "wins; usage events as events of their own.",
+        "wins. Usage events are never versions: each counts.",
     ),
     Rule("before_account", "warning", "kept", "Something is dated before its account exists."),
     Rule("dates_out_of_order", "warning", "kept", "Something ends before it began."),

@@ -40,6 +40,8 @@ class Column:
     """The closed list of values, where there is one."""
     default: str | None = None
     """What an empty value means, as an SQL literal; None: an empty value stays empty."""
+    says: str = ""
+    """What it holds, for people."""
 
 
 @dataclass(frozen=True)
@@ -72,31 +74,33 @@ class TableSchema:
         return {column.name: column for column in self.columns}
 
 
-def _text(name: str, *, required: bool = False, clock: str = "row", values: tuple[str, ...] = ()) -> Column:
-    return Column(name, Type.TEXT, required, clock, values)
+def _text(
+    name: str, says: str, *, required: bool = False, clock: str = "row", values: tuple[str, ...] = ()
+) -> Column:
+    return Column(name, Type.TEXT, required, clock, values, says=says)
 
 
-def _date(name: str, *, required: bool = False, clock: str = "row") -> Column:
-    return Column(name, Type.DATE, required, clock)
+def _date(name: str, says: str, *, required: bool = False, clock: str = "row") -> Column:
+    return Column(name, Type.DATE, required, clock, says=says)
 
 
-def _instant(name: str, *, required: bool = False, clock: str = "row") -> Column:
-    return Column(name, Type.INSTANT, required, clock)
+def _instant(name: str, says: str, *, required: bool = False, clock: str = "row") -> Column:
+    return Column(name, Type.INSTANT, required, clock, says=says)
 
 
-def _number(name: str, *, required: bool = False, clock: str = "row") -> Column:
-    return Column(name, Type.NUMBER, required, clock)
+def _number(name: str, says: str, *, required: bool = False, clock: str = "row") -> Column:
+    return Column(name, Type.NUMBER, required, clock, says=says)
 
 
-def _whole(name: str, *, clock: str = "row") -> Column:
-    return Column(name, Type.WHOLE, clock=clock)
+def _whole(name: str, says: str, *, clock: str = "row") -> Column:
+    return Column(name, Type.WHOLE, clock=clock, says=says)
 
 
-def _yes_no(name: str, *, default: str | None = None) -> Column:
-    return Column(name, Type.YES_NO, default=default)
+def _yes_no(name: str, says: str, *, default: str | None = None) -> Column:
+    return Column(name, Type.YES_NO, default=default, says=says)
 
 
-KNOWN_AT = _instant("known_at")
+KNOWN_AT = _instant("known_at", "when this version of the row could first have been known")
 """Every table may carry it; where a source does not, it is derived from the table's `known` columns."""
 
 CATEGORIES = (
@@ -122,22 +126,22 @@ _TABLES = (
         happened="created_at",
         known=("created_at",),
         columns=(
-            _text("account_id", required=True),
-            _text("name"),
-            _text("segment", clock="today"),
-            _text("industry"),
-            _text("region"),
-            _whole("employees", clock="today"),
-            _text("parent_account_id"),
-            _instant("created_at", required=True),
-            _text("csm_owner", clock="today"),
-            _text("sales_owner", clock="today"),
-            _text("acquisition_channel"),
-            _text("acquisition_campaign"),
-            _number("acquisition_cost"),
-            _number("icp_fit", clock="today"),
-            Column("handoff_missing", Type.TEXTS),
-            _whole("review_cadence_days"),
+            _text("account_id", "the account's id in every table", required=True),
+            _text("name", "what people call it"),
+            _text("segment", "size or market segment, e.g. smb, enterprise", clock="today"),
+            _text("industry", "branch"),
+            _text("region", "country, state or sales region"),
+            _whole("employees", "people working there", clock="today"),
+            _text("parent_account_id", "the account above, whose contract covers this one"),
+            _instant("created_at", "when it became an account", required=True),
+            _text("csm_owner", "who looks after it", clock="today"),
+            _text("sales_owner", "who sells to it", clock="today"),
+            _text("acquisition_channel", "how it came: web, partner, outbound, …"),
+            _text("acquisition_campaign", "the campaign it came by"),
+            _number("acquisition_cost", "what winning it cost, in the reporting currency"),
+            _number("icp_fit", "fit to the ideal customer profile, 0 to 1", clock="today"),
+            Column("handoff_missing", Type.TEXTS, says="required fields sales left empty at hand-off"),
+            _whole("review_cadence_days", "days between agreed business reviews"),
         ),
     ),
     TableSchema(
@@ -148,26 +152,26 @@ _TABLES = (
         known=("signed_at", "starts_on"),
         known_at_start=("starts_on",),
         columns=(
-            _text("contract_id", required=True),
-            _text("account_id", required=True),
-            _text("product"),
-            _text("renews_contract_id"),
-            _instant("signed_at"),
-            _date("starts_on", required=True),
-            _date("ends_on"),
-            _number("arr", required=True),
-            _text("currency"),
-            _yes_no("is_recurring", default="TRUE"),
-            _whole("seats"),
-            _number("usage_limit"),
-            _yes_no("auto_renew"),
-            _whole("notice_days"),
-            _date("notice_given_on", clock="dated"),
-            _whole("payment_terms_days"),
-            _text("plan"),
-            _number("discount"),
-            _date("cancelled_on", clock="effective"),
-            _text("renewal_owner", clock="today"),
+            _text("contract_id", "one term or amendment", required=True),
+            _text("account_id", "who signed it", required=True),
+            _text("product", "what was bought; overlapping rows of one product add up"),
+            _text("renews_contract_id", "the contract this one continues"),
+            _instant("signed_at", "when it was signed; known from then"),
+            _date("starts_on", "first day in force", required=True),
+            _date("ends_on", "first day no longer in force; empty: evergreen or monthly"),
+            _number("arr", "annual recurring revenue, 0 or more", required=True),
+            _text("currency", "ISO code; several need fx_rates"),
+            _yes_no("is_recurring", "no for one-off services, pilots and trials", default="TRUE"),
+            _whole("seats", "seats paid for"),
+            _number("usage_limit", "contracted quantity of use per 28 days"),
+            _yes_no("auto_renew", "renews unless notice is given"),
+            _whole("notice_days", "days of notice before ends_on"),
+            _date("notice_given_on", "when notice was given", clock="dated"),
+            _whole("payment_terms_days", "days to pay an invoice"),
+            _text("plan", "plan or tier"),
+            _number("discount", "discount off list price, 0 to 1"),
+            _date("cancelled_on", "first day without it, where it ended early", clock="effective"),
+            _text("renewal_owner", "who is to renew it", clock="today"),
         ),
     ),
     TableSchema(
@@ -177,20 +181,21 @@ _TABLES = (
         happened="happened_at",
         known=("happened_at",),
         columns=(
-            _text("event_id"),
-            _text("account_id", required=True),
-            _instant("happened_at", required=True),
-            _text("user_id"),
-            _text("team"),
-            _text("feature"),
+            _text("event_id", "lets repeated deliveries be left out"),
+            _text("account_id", "whose use it is", required=True),
+            _instant("happened_at", "when, or the day of a sum", required=True),
+            _text("user_id", "who; pseudonyms will do"),
+            _text("team", "department or workspace of the user"),
+            _text("feature", "part of the product"),
             Column(
                 "kind",
                 Type.TEXT,
+                says="admin and export do not count as meaningful use",
                 values=("use", "key", "admin", "integration", "workflow", "invite", "export"),
                 default="'use'",
             ),
-            Column("quantity", Type.NUMBER, default="1"),
-            _whole("users"),
+            Column("quantity", Type.NUMBER, says="events in this row; empty: 1", default="1"),
+            _whole("users", "people behind a row that is already a sum"),
         ),
     ),
     TableSchema(
@@ -200,11 +205,15 @@ _TABLES = (
         happened="joined_on",
         known=("joined_on",),
         columns=(
-            _text("contact_id", required=True),
-            _text("account_id", required=True),
-            _text("role", values=("champion", "executive_sponsor", "admin", "user", "billing")),
-            _date("joined_on", required=True),
-            _date("left_on", clock="dated"),
+            _text("contact_id", "the person", required=True),
+            _text("account_id", "where they work", required=True),
+            _text(
+                "role",
+                "the part they play",
+                values=("champion", "executive_sponsor", "admin", "user", "billing"),
+            ),
+            _date("joined_on", "since when", required=True),
+            _date("left_on", "when they left the account or the role", clock="dated"),
         ),
     ),
     TableSchema(
@@ -214,11 +223,12 @@ _TABLES = (
         happened="happened_at",
         known=("happened_at",),
         columns=(
-            _text("account_id", required=True),
-            _instant("happened_at", required=True),
-            _text("contact_id"),
+            _text("account_id", "with whom", required=True),
+            _instant("happened_at", "when", required=True),
+            _text("contact_id", "with which person"),
             _text(
                 "kind",
+                "what it was",
                 required=True,
                 values=(
                     "meeting",
@@ -233,8 +243,8 @@ _TABLES = (
                     "csat",
                 ),
             ),
-            _number("value"),
-            _text("topic"),
+            _number("value", "answer of a survey: nps 0 to 10, csat 1 to 5"),
+            _text("topic", "what it was about"),
         ),
     ),
     TableSchema(
@@ -244,16 +254,20 @@ _TABLES = (
         happened="opened_at",
         known=("opened_at",),
         columns=(
-            _text("ticket_id", required=True),
-            _text("account_id", required=True),
-            _instant("opened_at", required=True),
-            _instant("closed_at", clock="dated"),
-            _whole("severity"),
-            _text("kind", values=("bug", "question", "feature_gap", "premium_capability", "outage")),
-            _instant("first_response_at", clock="dated"),
-            _instant("reopened_at", clock="dated"),
-            _number("csat", clock="closed_at"),
-            _instant("escalated_at", clock="dated"),
+            _text("ticket_id", "the ticket", required=True),
+            _text("account_id", "who opened it", required=True),
+            _instant("opened_at", "when it was opened", required=True),
+            _instant("closed_at", "when it was closed", clock="dated"),
+            _whole("severity", "1 (worst) to 4"),
+            _text(
+                "kind",
+                "what it was about",
+                values=("bug", "question", "feature_gap", "premium_capability", "outage"),
+            ),
+            _instant("first_response_at", "when somebody first answered", clock="dated"),
+            _instant("reopened_at", "when it was last opened again", clock="dated"),
+            _number("csat", "satisfaction with the answer, 1 to 5; known once closed", clock="closed_at"),
+            _instant("escalated_at", "when it was escalated", clock="dated"),
         ),
     ),
     TableSchema(
@@ -263,11 +277,11 @@ _TABLES = (
         happened=None,
         known=("known_at",),
         columns=(
-            _text("account_id", required=True),
-            _text("milestone", required=True),
-            _date("due_on"),
-            _date("completed_on", clock="dated"),
-            _yes_no("is_activation"),
+            _text("account_id", "whose onboarding", required=True),
+            _text("milestone", "its name, once per account", required=True),
+            _date("due_on", "planned day"),
+            _date("completed_on", "day it was reached", clock="dated"),
+            _yes_no("is_activation", "whether reaching it counts as activation"),
         ),
     ),
     TableSchema(
@@ -277,13 +291,13 @@ _TABLES = (
         happened="issued_on",
         known=("issued_on",),
         columns=(
-            _text("invoice_id", required=True),
-            _text("account_id", required=True),
-            _date("issued_on", required=True),
-            _date("due_on"),
-            _date("paid_on", clock="dated"),
-            _number("amount"),
-            _text("currency"),
+            _text("invoice_id", "the invoice", required=True),
+            _text("account_id", "who is billed", required=True),
+            _date("issued_on", "day of issue", required=True),
+            _date("due_on", "day payment is due"),
+            _date("paid_on", "day it was paid in full", clock="dated"),
+            _number("amount", "amount billed"),
+            _text("currency", "ISO code"),
         ),
     ),
     TableSchema(
@@ -293,10 +307,11 @@ _TABLES = (
         happened="happened_at",
         known=("happened_at",),
         columns=(
-            _text("account_id", required=True),
-            _instant("happened_at", required=True),
+            _text("account_id", "about whom", required=True),
+            _instant("happened_at", "when it happened or was noticed", required=True),
             _text(
                 "kind",
+                "what happened",
                 required=True,
                 values=(
                     "hiring_related",
@@ -310,8 +325,8 @@ _TABLES = (
                     "closure",
                 ),
             ),
-            _number("value"),
-            _text("note"),
+            _number("value", "a number that goes with it"),
+            _text("note", "source or wording"),
         ),
     ),
     TableSchema(
@@ -321,11 +336,20 @@ _TABLES = (
         happened="happened_on",
         known=("happened_on",),
         columns=(
-            _text("account_id", required=True),
-            _date("happened_on", required=True),
-            _text("outcome", required=True, values=("churned", "contracted", "flat", "expanded")),
-            _text("reason", values=(*CATEGORIES, "non_payment", "unknown")),
-            _text("note"),
+            _text("account_id", "whose outcome", required=True),
+            _date("happened_on", "day of the outcome", required=True),
+            _text(
+                "outcome",
+                "what became of the account",
+                required=True,
+                values=("churned", "contracted", "flat", "expanded"),
+            ),
+            _text(
+                "reason",
+                "a category of the taxonomy, non_payment or unknown",
+                values=(*CATEGORIES, "non_payment", "unknown"),
+            ),
+            _text("note", "what was said"),
         ),
     ),
     TableSchema(
@@ -336,9 +360,9 @@ _TABLES = (
         known=("month",),
         known_at_start=("month",),
         columns=(
-            _text("currency", required=True),
-            _date("month", required=True),
-            _number("rate", required=True),
+            _text("currency", "ISO code", required=True),
+            _date("month", "first day of the month", required=True),
+            _number("rate", "value of one unit in the reporting currency", required=True),
         ),
     ),
 )

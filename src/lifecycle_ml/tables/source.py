@@ -299,7 +299,8 @@ def _uncastable(
                 column.name,
                 rows=lost,
                 examples=examples,
-                advice=f"{source.line_of(column.name)}: {lost:,} values of `{schema.name}.{column.name}` "
+                advice=f"{source.line_of(column.name)}: {lost:,} value{'' if lost == 1 else 's'} of "
+                f"`{schema.name}.{column.name}` "
                 f"({types[column.name][1]}) cannot be read as {column.type}, e.g. "
                 f"{', '.join(map(repr, examples))}; convert them in the SELECT.",
             )

@@ -217,11 +217,11 @@ def test_a_repeated_event_is_counted_and_left_out():
     assert not tables.versioned("usage_events")
 
 
-def test_events_that_share_an_id_without_known_at_both_count():
-    """Nothing says one replaces the other, so neither is dropped; it is said."""
-    events = pd.DataFrame(
-        {"event_id": ["e", "e"], "account_id": ["a", "b"], "happened_at": ["2024-02-05", "2024-02-06"]}
-    )
+@pytest.mark.parametrize("columns", [{}, {"known_at": ["2024-02-07", "2024-02-08"]}])
+def test_events_that_share_an_id_and_differ_both_count(columns):
+    """Events are appended, never changed: neither is dropped nor hidden, and it is said."""
+    given = {"event_id": ["e", "e"], "account_id": ["a", "b"], "happened_at": ["2024-02-05", "2024-02-06"]}
+    events = pd.DataFrame(given | columns)
     tables = tables_from_frames({"accounts": ACCOUNTS, "usage_events": events})
     assert rules(tables)["repeated_key"].rows == 1
     assert tables["usage_events"].count().execute() == 2
