@@ -108,7 +108,9 @@ def read_toml(path: Path, section: type[Section], label: str) -> Section:
 
 
 def _say(error: ValidationError, section: type[BaseModel], label: str) -> str:
-    first, count = error.errors()[0], error.error_count()
+    # A misspelt required key is both unknown and missing: the unknown one says more.
+    first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+    count = error.error_count()
     key = ".".join(str(part) for part in first["loc"])
     more = f" ({count - 1} more in this file.)" if count > 1 else ""
     if first["type"] == "extra_forbidden":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pandas as pd
@@ -286,12 +285,3 @@ def test_days_of_warning_count_from_the_first_flag_that_still_matters():
     assert interval.value == 20
     nobody = days_of_warning(["D"], [churned], [True], [pd.NaT])
     assert nobody == Interval(nobody.value, nobody.low, nobody.high, "no account churned")
-
-
-@pytest.mark.slow
-def test_a_thousand_draws_of_fifty_thousand_rows_take_seconds():
-    """All metrics with 1,000 draws of 50,000 rows; processor time, for other work shares the machine."""
-    y, p, groups, arr, as_of = scored(n_accounts=5000, rows_each=10)
-    before = time.process_time()
-    evaluate(y, p, groups, arr, as_of=as_of)
-    assert time.process_time() - before < 12
