@@ -84,24 +84,29 @@ def create_app(
     )
     app.state.workspace = workspace
     for router in (score.router, accounts.router, actions.router, operators.models_router):
-        app.include_router(router, prefix="/v1")
+        app.include_router(router)
     app.include_router(operators.router)
     pages.install(app)
     _install_problems(app)
-    app.add_middleware(Edge)
+    app.add_middleware(Edge, broken=_broken)
     _document_problems(app)
     return app
 
 
-def _install_problems(app: FastAPI) -> None:
-    def answer(request: Request, kind: str, detail: str, **more: Any) -> Response:
-        if pages.is_page(request):
-            return pages.problem_page(request, kind, detail)
-        return problem_response(kind, detail, request_id(request), **more)
+def _answer(request: Request, kind: str, detail: str, **more: Any) -> Response:
+    if pages.is_page(request):
+        return pages.problem_page(request, kind, detail)
+    return problem_response(kind, detail, request_id(request), **more)
 
+
+def _broken(request: Request) -> Response:
+    return _answer(request, "internal-error", "A fault of ours; the log has it under the request id.")
+
+
+def _install_problems(app: FastAPI) -> None:
     @app.exception_handler(ProblemError)
     def problem(request: Request, error: ProblemError) -> Response:
-        return answer(
+        return _answer(
             request, error.kind, error.detail, errors=error.errors, headers=error.headers, extra=error.extra
         )
 
@@ -109,34 +114,29 @@ def _install_problems(app: FastAPI) -> None:
     def invalid(request: Request, error: RequestValidationError) -> Response:
         count = len(error.errors())
         detail = f"{count} thing{' is' if count == 1 else 's are'} wrong with the request."
-        return answer(request, "invalid-request", detail, errors=validation_errors(error.errors()))
+        return _answer(request, "invalid-request", detail, errors=validation_errors(error.errors()))
 
     @app.exception_handler(400)
     def unreadable(request: Request, _error: HTTPException) -> Response:
         errors = [{"detail": "The body could not be read as JSON.", "pointer": ""}]
-        return answer(request, "invalid-request", "1 thing is wrong with the request.", errors=errors)
+        return _answer(request, "invalid-request", "1 thing is wrong with the request.", errors=errors)
 
     @app.exception_handler(404)
     def not_found(request: Request, _error: HTTPException) -> Response:
-        return answer(request, "not-found", "There is nothing at this address.")
+        return _answer(request, "not-found", "There is nothing at this address.")
 
     @app.exception_handler(405)
     def not_allowed(request: Request, error: HTTPException) -> Response:
         detail = f"This address does not answer {request.method}."
-        return answer(request, "method-not-allowed", detail, headers=error.headers)
+        return _answer(request, "method-not-allowed", detail, headers=error.headers)
 
     @app.exception_handler(CursorError)
     def bad_cursor(request: Request, error: CursorError) -> Response:
-        return answer(request, "invalid-cursor", str(error))
+        return _answer(request, "invalid-cursor", str(error))
 
     @app.exception_handler(StoreError)
     def store_down(request: Request, _error: StoreError) -> Response:
-        return answer(request, "store-unavailable", "The store does not answer; try again shortly.")
-
-    @app.exception_handler(Exception)
-    def broken(request: Request, _error: Exception) -> Response:
-        detail = "A fault of ours; the log has it under this request id."
-        return answer(request, "internal-error", detail)
+        return _answer(request, "store-unavailable", "The store does not answer; try again shortly.")
 
 
 def _document_problems(app: FastAPI) -> None:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from fastapi import Request, Response
+
 from lifecycle_ml.service.api.problems import problem_response
 
 Message = MutableMapping[str, Any]
@@ -39,8 +41,9 @@ _log = logging.getLogger(__name__)
 class Edge:
     """ASGI middleware around everything else, so that even a refused body has a request id."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, broken: Callable[[Request], Response]) -> None:
         self._app = app
+        self._broken = broken
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,12 +53,12 @@ class Edge:
         given = headers.get(b"x-request-id", b"")
         request_id = given.decode() if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
-        started, status = time.perf_counter(), 500
+        started, status, answered = time.perf_counter(), 500, False
 
         async def answer(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], True
                 own = {name for name, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],
@@ -76,6 +79,11 @@ class Edge:
                 await response(scope, receive, answer)
             else:
                 await self._app(scope, body, answer)
+        except Exception:
+            _log.exception("a fault of ours, request_id=%s", request_id)
+            if answered:
+                raise
+            await self._broken(Request(scope))(scope, receive, answer)
         finally:
             seconds = time.perf_counter() - started
             # the path as declared, not as asked: account ids are no labels, and belong in no log

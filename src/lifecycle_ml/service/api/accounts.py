@@ -28,7 +28,7 @@ from lifecycle_ml.store.rows import LONGEST_ID, AccountFilters, storable
 if TYPE_CHECKING:
     from lifecycle_ml.store.rows import Past
 
-router = APIRouter(tags=["accounts"])
+router = APIRouter(prefix="/v1", tags=["accounts"])
 Text = Annotated[str, StringConstraints(max_length=LONGEST_ID, pattern=r"^[^\x00]*$")]
 CursorText = Annotated[str, StringConstraints(max_length=2_000)]
 

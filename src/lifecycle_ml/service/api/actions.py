@@ -16,16 +16,18 @@ from lifecycle_ml.service.serving import Serving, request_id, serving
 from lifecycle_ml.store.document import action_document, instant_text
 from lifecycle_ml.store.rows import ActionFilters
 
-router = APIRouter(tags=["actions"])
+router = APIRouter(prefix="/v1", tags=["actions"])
 Status = Literal["open", "over_capacity", "done", "closed"]
+
+
+def _unfinished() -> list[Status]:
+    return ["open", "over_capacity"]
 
 
 class ActionQuestion(Shape):
     """Which actions. A filter given twice lists alternatives."""
 
-    status: list[Status] = Field(
-        default_factory=lambda: ["open", "over_capacity"], description="Default: what is to be done."
-    )
+    status: list[Status] = Field(default_factory=_unfinished, description="Default: what is to be done.")
     owner: list[Text] = Field(default_factory=list)
     owner_role: list[Role] = Field(default_factory=list)
     account_id: list[Text] = Field(default_factory=list)

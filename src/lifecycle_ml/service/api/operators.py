@@ -21,7 +21,7 @@ from lifecycle_ml.store.schema import naive_utc
 if TYPE_CHECKING:
     from lifecycle_ml.store.rows import Publication
 
-models_router = APIRouter(tags=["models"])
+models_router = APIRouter(prefix="/v1", tags=["models"])
 router = APIRouter(tags=["operators"])
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lifecycle_ml.store.lists import Answers
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 
 
 @router.post(
