@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
@@ -9,11 +10,12 @@ from typing import Any
 
 from lifecycle_ml.matrix.feature import CONTEXT, Feature, FeatureSet
 from lifecycle_ml.matrix.load import load_features
+from lifecycle_ml.matrix.measures import leaves
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.tables.examine import examine
 from lifecycle_ml.tables.findings import SEVERITIES, Costs, Finding, Severity, in_order
 from lifecycle_ml.tables.rules import found
-from lifecycle_ml.tables.schema import CATEGORIES
+from lifecycle_ml.tables.schema import CATEGORIES, SCHEMAS, Column
 from lifecycle_ml.tables.source import Tables, survey_tables
 from lifecycle_ml.workspace import Workspace
 
@@ -100,7 +102,57 @@ def price(findings: Iterable[Finding], tables: Tables, features: FeatureSet) -> 
                     f"Select it in features/sources/{table}.sql if you have it.",
                 )
             )
-    return in_order([replace(f, costs=_costs(f, lost, features)) for f in given])
+    priced = [replace(f, costs=_costs(f, lost, features)) for f in given]
+    priced += _never_seen(tables, features.available(tables))
+    # What costs most comes first among findings of one severity that concern no rows.
+    return tuple(
+        sorted(
+            in_order(priced), key=lambda f: (SEVERITIES.index(f.severity), -f.rows, -len(f.costs.features))
+        )
+    )
+
+
+def _never_seen(tables: Tables, features: FeatureSet) -> list[Finding]:
+    """Features that count only kinds of rows the source never delivers: a 0 that may mean "not recorded"."""
+    findings = []
+    for name in tables.names:
+        for column in SCHEMAS[name].columns:
+            if not column.values or column.name not in tables.provided(name):
+                continue
+            seen = set(tables[name].select(column.name).distinct().execute()[column.name])
+            counted = {feature.name: _counts(feature, name, column) for feature in features}
+            hit = tuple(feature for feature, values in counted.items() if values and not values & seen)
+            if hit:
+                unseen = sorted(set().union(*(counted[feature] for feature in hit)))
+                findings.append(
+                    replace(
+                        found(
+                            "value_absent",
+                            name,
+                            column.name,
+                            examples=unseen,
+                            advice=f"`{name}.{column.name}` is never {', '.join(unseen)}, so what counts "
+                            "them reads "
+                            "0. Right if none occurred; if they are not recorded, map them in "
+                            f"features/sources/{name}.sql or leave these features out of the recipe.",
+                        ),
+                        costs=Costs(features=hit),
+                    )
+                )
+    return findings
+
+
+def _counts(feature: Feature, table: str, column: Column) -> frozenset[str]:
+    """Values of a closed list that are all a feature counts; none where it also counts others."""
+    named: set[str] = set()
+    for leaf in leaves(feature.value):
+        if leaf.table != table:
+            continue
+        literals = set(re.findall(r"'(\w+)'", leaf.where or "")) & set(column.values)
+        if not literals or re.search(r"\bNOT\b|<>|!=", leaf.where or "", re.IGNORECASE):
+            return frozenset()
+        named |= literals
+    return frozenset(named)
 
 
 def _costs(finding: Finding, lost: dict[str, frozenset[str]], features: FeatureSet) -> Costs:

@@ -79,6 +79,17 @@ def test_a_column_overwritten_in_place_costs_the_features_that_rest_on_it(standa
     assert one(made, "as_of_today", "accounts", "segment").costs.features == ("segment",)
 
 
+def test_a_kind_that_never_occurs_is_said_with_the_features_that_count_it(standard):
+    """No admin event in all of the data is more likely not recorded than not done."""
+    events = pd.DataFrame(
+        {"account_id": "a", "happened_at": ["2024-06-28", "2024-06-29"], "kind": ["use", "key"], "users": 3}
+    )
+    absent = one(report(standard, usage_events=events), "value_absent", "usage_events", "kind")
+    assert "admin_events_28d" in absent.costs.features
+    assert "key_events_28d" not in absent.costs.features
+    assert "active_users_28d" not in absent.costs.features
+
+
 def test_json_has_the_keys_machines_read(standard):
     """The shape is a contract; it survives a round trip."""
     made = report(standard, contracts=pd.concat([CONTRACTS, CONTRACTS.assign(contract_id="d", arr=-1)]))
@@ -113,12 +124,13 @@ def test_lines_count_and_say_what_is_lost(standard):
 
 
 def test_pricing_is_free_where_nothing_is_lost(standard):
-    """With every column filled, no finding costs a feature."""
+    """With every column filled, only kinds that one row cannot all show cost a feature."""
     frames = {name: filled(schema) for name, schema in SCHEMAS.items()}
     features = load_features(standard)
     tables = tables_from_frames(frames)
     assert {feature.name for feature in features if feature.lacks(tables)} == set()
-    assert all(finding.costs == Costs() for finding in price(tables.findings, tables, features))
+    priced = price(tables.findings, tables, features)
+    assert {finding.rule for finding in priced if finding.costs != Costs()} == {"value_absent"}
 
 
 def filled(schema):

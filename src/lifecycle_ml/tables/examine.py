@@ -90,7 +90,7 @@ def _odd_rows(tables: Tables, schema: TableSchema, as_of: date) -> list[Finding]
                 "before_account",
                 began,
                 f"CAST({began} AS DATE) < CAST(born_at AS DATE)",
-                f"dated (`{began}`) before their account's created_at; kept as they are. If the account is "
+                f"with a `{began}` before their account's created_at; kept as they are. If the account is "
                 "older, "
                 "give accounts.created_at its true date",
             )

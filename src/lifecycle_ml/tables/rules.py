@@ -81,6 +81,7 @@ _RULES = (
     Rule("table_absent", "advice", "nothing", "An optional table is absent."),
     Rule("column_absent", "advice", "nothing", "An optional column is absent, and features need it."),
     Rule("column_empty", "advice", "nothing", "A column is selected but empty in every row."),
+    Rule("value_absent", "advice", "nothing", "A value that features count never occurs in the table."),
     Rule("column_unused", "advice", "nothing", "A SELECT returns a column nobody reads."),
     Rule(
         "as_of_today",
