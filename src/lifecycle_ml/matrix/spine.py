@@ -126,7 +126,8 @@ def rolled_up(tables: Tables, own: ibis.Table) -> ibis.Table:
         level = _without_contract(tables, children) if "contracts" in tables else children
         level = level.select(own.columns)
         everyone = everyone.union(level)
-    return everyone.distinct()
+    # As small as the spine and joined to every table: found out once.
+    return ibis.memtable(tables.backend.to_pandas(everyone.distinct()))
 
 
 def _without_contract(tables: Tables, children: ibis.Table) -> ibis.Table:
