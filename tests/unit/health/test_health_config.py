@@ -20,6 +20,7 @@ def features() -> set[str]:
     file = HealthFile.model_validate(tomllib.loads(STANDARD))
     return {
         "closures_364d",
+        "days_since_last_use",
         "notice_given",
         "champions_left_180d",
         "champions_present",
