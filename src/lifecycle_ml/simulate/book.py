@@ -53,22 +53,22 @@ def draw_book(seed: int, accounts: int, grid: Grid, traits: Traits) -> Book:
     there = rng.random(accounts) < 0.6
     arriving = rng.uniform(0, max(grid.days - 60, 1), accounts)
     created = np.sort(np.where(there, rng.uniform(-900, -1, accounts), arriving)).astype(np.int64)
-    seats = np.clip(np.round(rng.lognormal(np.log(13), 0.95, accounts)), 3, 500).astype(np.int64)
+    seats = np.clip(np.round(rng.lognormal(np.log(15), 0.9, accounts)), 5, 500).astype(np.int64)
     segment = np.digitize(seats, (8, 25, 80))
     channel = rng.choice(len(CHANNELS), accounts, p=(0.24, 0.22, 0.16, 0.14, 0.12, 0.12))
     industry = rng.integers(len(INDUSTRIES), size=accounts)
     region = rng.choice(len(REGIONS), accounts, p=(0.45, 0.35, 0.20))
     plan = np.clip(segment - 1 + rng.integers(0, 2, accounts), 0, 2)
     term = rng.choice(3, accounts, p=traits.terms)
-    bad_fit_chance, stall_chance = np.full(accounts, 0.055), np.full(accounts, 0.115)
+    bad_fit_chance, stall_chance = np.full(accounts, 0.08), np.full(accounts, 0.20)
     if traits.causes:
-        bad_fit_chance = np.where(channel == traits.bad_channel, 0.24, bad_fit_chance)
-        stall_chance = np.where(segment == traits.activating_segment, 0.025, stall_chance)
+        bad_fit_chance = np.where(channel == traits.bad_channel, 0.32, bad_fit_chance)
+        stall_chance = np.where(segment == traits.activating_segment, 0.04, stall_chance)
     bad_fit = rng.random(accounts) < bad_fit_chance * traits.mix[0]
     stalled = rng.random(accounts) < stall_chance * traits.mix[1]
     fit = np.clip(rng.normal(np.where(bad_fit, 0.42, 0.68), 0.14), 0.02, 0.99)
     discount = np.round(
-        np.clip(rng.gamma(1.5, 0.06, accounts) + bad_fit * rng.uniform(0, 0.28, accounts), 0, 0.6), 2
+        np.clip(rng.gamma(3.0, 0.03, accounts) + bad_fit * rng.uniform(0, 0.28, accounts), 0, 0.6), 2
     )
     adopts = np.where(
         rng.random(accounts) < 0.3, np.maximum(created, 0) + rng.uniform(10, 400, accounts), 10**6
@@ -91,7 +91,7 @@ def draw_book(seed: int, accounts: int, grid: Grid, traits: Traits) -> Book:
             np.where(term == EVERGREEN, rng.choice((0, 7, 14), accounts), 0),
         ),
         fit=fit,
-        frailty=rng.lognormal(-0.08, 0.4, accounts),
+        frailty=rng.lognormal(-0.045, 0.3, accounts),
         adopts_feature=adopts.astype(np.int64),
         bad_fit=bad_fit,
         stalled=stalled,

@@ -10,7 +10,7 @@ from lifecycle_ml.simulate.book import Book
 from lifecycle_ml.simulate.grid import NEVER, WARM_UP, Floats, Grid, Ints, stream
 from lifecycle_ml.simulate.priors import ANNUAL, EVERGREEN, MONTHLY
 
-MID_TERM = 0.20
+MID_TERM = 0.25
 """What remains of the hazard inside an annual term: break clauses, closures, agreed exits."""
 
 RENEWAL = 26.0
@@ -92,7 +92,7 @@ def plan_calendar(seed: int, book: Book, grid: Grid, causes: bool) -> Calendar:
 
 def _renewal_habits(rng: np.random.Generator, auto_renew: bool, notice: int) -> tuple[int, int]:
     """Days from the decision to the end of the term, and days a renewal comes late (0 mostly)."""
-    habit, early, soon, late = rng.random(), rng.integers(25, 90), rng.integers(1, 15), rng.integers(3, 26)
+    habit, early, soon, late = rng.random(), rng.integers(25, 90), rng.integers(1, 8), rng.integers(3, 26)
     if auto_renew:
         return notice + 3, 0
     if habit < 0.15:

@@ -16,7 +16,6 @@ class Cause:
     lead      days from the first trace to the full hazard (mean of the draw)
     linger    weeks it stays at full hazard on average, unless it ends with the account leaving
     hazard    weekly hazard at full height of an account that may leave at any time
-    brings    another cause that begins with it, and how often
     """
 
     category: str
@@ -25,22 +24,28 @@ class Cause:
     lead: float
     linger: float
     hazard: float
-    brings: tuple[str, float] = ("", 0.0)
 
 
 CAUSES = (
-    Cause("bad_fit_customer_sold", 0.0, 0.07, 130, 45, 0.022),
-    Cause("failed_onboarding", 0.0, 0.10, 110, 20, 0.036, ("low_adoption_after_onboarding", 0.12)),
-    Cause("low_adoption_after_onboarding", 0.080, 0.0, 100, 14, 0.036),
-    Cause("missing_product_capability", 0.060, 0.0, 100, 14, 0.036, ("competitive_displacement", 0.12)),
-    Cause("poor_stakeholder_ownership", 0.060, 0.0, 100, 14, 0.036),
-    Cause("champion_left", 0.070, 0.0, 90, 14, 0.036, ("poor_stakeholder_ownership", 0.12)),
-    Cause("budget_eliminated", 0.065, 0.0, 75, 12, 0.040),
-    Cause("competitive_displacement", 0.060, 0.0, 70, 12, 0.040),
-    Cause("service_support_failure", 0.065, 0.0, 70, 12, 0.040, ("competitive_displacement", 0.12)),
-    Cause("value_not_demonstrated", 0.060, 0.0, 130, 16, 0.034, ("low_adoption_after_onboarding", 0.12)),
-    Cause("company_closed_or_merged", 0.022, 0.0, 60, 10, 0.070),
+    Cause("bad_fit_customer_sold", 0.0, 0.12, 130, 70, 0.0085),
+    Cause("failed_onboarding", 0.0, 0.18, 120, 36, 0.0125),
+    Cause("low_adoption_after_onboarding", 0.21, 0.0, 115, 28, 0.0090),
+    Cause("missing_product_capability", 0.19, 0.0, 115, 28, 0.0090),
+    Cause("poor_stakeholder_ownership", 0.20, 0.0, 115, 28, 0.0090),
+    Cause("champion_left", 0.18, 0.0, 100, 24, 0.0105),
+    Cause("budget_eliminated", 0.20, 0.0, 90, 24, 0.0105),
+    Cause("competitive_displacement", 0.18, 0.0, 90, 24, 0.0105),
+    Cause("service_support_failure", 0.20, 0.0, 90, 24, 0.0105),
+    Cause("value_not_demonstrated", 0.20, 0.0, 130, 30, 0.0085),
+    Cause("company_closed_or_merged", 0.08, 0.0, 80, 16, 0.0220),
 )
+
+SUDDEN_LEAD = 3.0
+"""Weeks of lead where an episode comes out of the blue."""
+
+SUDDEN_LINGER = 6.0
+SUDDEN_FORCE = 5.0
+"""A sudden episode is soon over, but several times as strong while it lasts."""
 
 NUMBER = {category: number for number, category in enumerate(CATEGORIES)}
 """Position of a category in every array over causes."""

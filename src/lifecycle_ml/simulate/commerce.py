@@ -113,7 +113,7 @@ def write_invoices(
     habit = rng.exponential(3.0, len(book))[account]
     broke = trace[BUDGET][account, week] + 0.6 * trace[CLOSED][account, week]
     due = issued + np.where(book.term[account] == ANNUAL, 30, 14)
-    slip = rng.normal(-2, 4, len(row)) + habit + broke * rng.uniform(10, 55, len(row))
+    slip = rng.normal(-2, 4, len(row)) + habit + broke * rng.uniform(15, 65, len(row))
     slip += np.where(rng.random(len(row)) < 0.05 * traits.noise, rng.exponential(20, len(row)), 0)
     paid = np.maximum(issued + 1, due + slip).astype(np.int64)
     share = np.where(book.term[account] == ANNUAL, 91 / 365, 30 / 365)
@@ -151,11 +151,11 @@ def write_signals(
         "new_department": 0.10 * year * ones + 0.09 * growth["new_teams"],
         "new_initiative": 0.12 * year * ones + 0.03 * growth["hiring"],
         "broader_need": 0.08 * year * ones + 0.04 * growth["premium_capability"],
-        "competitor_mention": 0.22 * year * ones + 0.13 * rival,
-        "budget_cut": 0.10 * year * ones + 0.085 * budget,
-        "layoffs": 0.10 * year * ones + 0.055 * budget + 0.02 * closed,
-        "merger": 0.03 * year * ones + 0.11 * closed,
-        "closure": 0.008 * year * ones + 0.05 * closed,
+        "competitor_mention": 0.14 * year * ones + 0.30 * rival,
+        "budget_cut": 0.07 * year * ones + 0.20 * budget,
+        "layoffs": 0.07 * year * ones + 0.14 * budget + 0.02 * closed,
+        "merger": 0.03 * year * ones + 0.30 * closed,
+        "closure": 0.008 * year * ones + 0.15 * closed,
     }
     parts = [scatter(rng, rates[kind], book.created, leavers.gone, grid.days) for kind in SIGNALS]
     kind = np.repeat(np.arange(len(SIGNALS)), [len(part[0]) for part in parts])

@@ -46,7 +46,7 @@ def write_contacts(
     account = np.repeat(np.arange(len(book)), counts.sum(axis=1))
     role = np.concatenate([np.repeat(np.arange(5), row) for row in counts])
     joined = book.created[account] + rng.integers(-14, 10, len(account))
-    lifetime = rng.exponential(365 / (0.07 * traits.noise), len(account))
+    lifetime = rng.exponential(365 / (0.04 * traits.noise), len(account))
     left = np.where(
         joined + lifetime > np.maximum(book.created[account], 0), joined + lifetime, NEVER
     ).astype(np.int64)
@@ -109,7 +109,7 @@ def write_touchpoints(
     value = np.full(len(account), np.nan)
     nps, csat = kind == TOUCHES.index("nps"), kind == TOUCHES.index("csat")
     level = 8.0 + rng.normal(0, 0.9, len(book))[account]
-    score = level - 3.2 * trace[VALUE][account, week] - 0.8 * mood + rng.normal(0, 1.5, len(account))
+    score = level - 4.2 * trace[VALUE][account, week] - 0.8 * mood + rng.normal(0, 1.5, len(account))
     value[nps] = np.clip(np.round(score[nps]), 0, 10)
     value[csat] = np.clip(np.round(score[csat] / 2), 1, 5)
 
@@ -157,20 +157,21 @@ def _touches(
     age = np.arange(grid.weeks)[None, :] * 7 - book.created[:, None]
     young = np.exp(-np.clip(age, 0, None) / 60.0)
     owner, champion = trace[OWNER], trace[CHAMPION]
-    quiet = np.clip(1 - 0.65 * owner, 0.08, 1) * np.clip(1 - 0.55 * champion, 0.1, 1)
-    mails = np.clip(1 - 0.75 * champion, 0.08, 1) * np.clip(1 - 0.25 * owner, 0.2, 1)
-    value = np.clip(1 - 0.9 * trace[VALUE], 0.04, 1)
+    quiet = np.clip(1 - 0.8 * owner, 0.08, 1) * np.clip(1 - 0.55 * champion, 0.1, 1)
+    mails = np.clip(1 - 0.85 * champion, 0.06, 1) * np.clip(1 - 0.25 * owner, 0.2, 1)
+    value = np.clip(1 - 1.0 * trace[VALUE], 0.04, 1)
+    quarter = (np.arange(grid.weeks)[None, :] + np.arange(len(book))[:, None]) % 13 == 0
     learning = np.clip(1 - 0.85 * trace[STALLED], 0.05, 1)
     rates = {
-        "meeting": 0.22 * quiet * (1 + young),
+        "meeting": 0.30 * quiet * (1 + young),
         "executive_meeting": 0.03 * np.clip(1 - 0.9 * owner, 0.03, 1),
-        "business_review": np.where(age > 90, 0.085, 0.0) * value,
+        "business_review": np.where((age > 80) & quarter, 0.85, 0.0) * value / care[:, None],
         "renewal_meeting": np.where(book.term == ANNUAL, 0.02, 0.003)[:, None] * quiet,
         "email_in": 0.75 * mails,
         "email_out": 0.75 * (0.5 + 0.5 * mails),
-        "no_show": (0.012 + 0.12 * owner + 0.03 * champion) * traits.noise,
+        "no_show": (0.012 + 0.32 * owner + 0.03 * champion) * traits.noise,
         "training": (0.025 + 0.35 * young) * learning,
-        "nps": np.full((len(book), grid.weeks), 0.035),
+        "nps": np.full((len(book), grid.weeks), 0.08),
         "csat": np.full((len(book), grid.weeks), 0.01),
     }
     parts = [
@@ -204,7 +205,7 @@ def write_milestones(seed: int, book: Book, episodes: Episodes, leavers: Leavers
             rng.random(len(book)) < 0.12, rng.exponential(30, len(book)), 0
         )
         held = slow * rng.uniform(30, 200, len(book)) * (due / 60.0 if due < 60 else 1.2)
-        never = rng.random(len(book)) < np.clip(slow, 0, 1) * (0.5 if due >= 60 else 0.15)
+        never = rng.random(len(book)) < np.clip(slow, 0, 1) * (0.25 if due >= 60 else 0.1)
         done = np.where(never, NEVER, np.maximum(book.created + 2, due_on + delay + held)).astype(np.int64)
         done = np.where(done < leavers.gone, done, NEVER)
         rows.append(

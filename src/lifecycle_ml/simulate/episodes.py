@@ -11,12 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from lifecycle_ml.simulate.book import Book
-from lifecycle_ml.simulate.causes import CAUSES, NUMBER
-from lifecycle_ml.simulate.grid import WARM_UP, Flags, Floats, Grid, Ints, stream
+from lifecycle_ml.simulate.causes import CAUSES, NUMBER, SUDDEN_FORCE, SUDDEN_LEAD, SUDDEN_LINGER
+from lifecycle_ml.simulate.grid import NEVER, WARM_UP, Flags, Floats, Grid, Ints, stream
 from lifecycle_ml.simulate.priors import Traits
 
 FADE_WEEKS = 5.0
 """Traces of an ended episode fall to a third in this time."""
+
+CROWDED = 0.25
+"""How often an episode begins where another is at work, compared with an untroubled account."""
 
 BORN = (NUMBER["bad_fit_customer_sold"], NUMBER["failed_onboarding"])
 COMPETITION = NUMBER["competitive_displacement"]
@@ -42,12 +45,12 @@ class Episodes:
 
 
 def draw_episodes(seed: int, book: Book, grid: Grid, traits: Traits) -> Episodes:
-    """Draw the true episodes, those they bring along, and the look-alikes."""
+    """Draw the true episodes, fewer where one is at work already, and the look-alikes."""
     rng = stream(seed, "episodes")
     account: list[Ints] = []
     cause: list[Ints] = []
     onset: list[Ints] = []
-    for number, one in enumerate(CAUSES):
+    for number in range(len(CAUSES)):
         born = {BORN[0]: book.bad_fit, BORN[1]: book.stalled}.get(number)
         if born is not None:
             who = np.nonzero(born)[0]
@@ -57,12 +60,8 @@ def draw_episodes(seed: int, book: Book, grid: Grid, traits: Traits) -> Episodes
         account.append(who)
         cause.append(np.full(len(who), number))
         onset.append(when)
-        if one.brings[0] and len(who):
-            brought = rng.random(len(who)) < one.brings[1]
-            account.append(who[brought])
-            cause.append(np.full(int(brought.sum()), NUMBER[one.brings[0]]))
-            onset.append(when[brought])
     true = _marks(rng, np.concatenate(account), np.concatenate(cause), np.concatenate(onset), traits, grid)
+    true = _spaced(rng, true)
     alike = _look_alikes(stream(seed, "look-alikes"), book, grid, traits)
     if not traits.causes:
         true = _without_hazard(true)
@@ -91,9 +90,11 @@ def _marks(
     rng: np.random.Generator, account: Ints, cause: Ints, onset: Ints, traits: Traits, grid: Grid
 ) -> Episodes:
     count = len(account)
-    lead = np.array([one.lead for one in CAUSES])[cause] / 7 * rng.lognormal(-0.06, 0.35, count)
-    lead = np.clip(lead, 4, 29)
+    lead = np.array([one.lead for one in CAUSES])[cause] / 7 * rng.lognormal(-0.06, 0.30, count)
+    sudden = (rng.random(count) < traits.sudden) & ~np.isin(cause, BORN)
+    lead = np.where(sudden, SUDDEN_LEAD, np.clip(lead, 6, 32))
     quiet = rng.random(count) < traits.muted
+    size = np.clip(rng.lognormal(-0.03, 0.25, count), 0.5, 1.6)
     treated_share = rng.random(count) < (0.15 if traits.causes else 0.0)
     delay = np.maximum(2, np.round(lead * rng.uniform(0.4, 1.0, count))).astype(np.int64)
     return Episodes(
@@ -101,16 +102,33 @@ def _marks(
         cause=cause,
         onset=onset,
         lead=lead,
-        ends=onset + calm_from(lead) + rng.geometric(leaving_rate(cause)),
+        ends=onset + calm_from(lead) + rng.geometric(leaving_rate(cause, lead)),
         hazard=np.array([one.hazard for one in CAUSES])[cause]
         * traits.strength[cause]
-        * rng.lognormal(-0.08, 0.4, count),
+        * np.where(sudden, SUDDEN_FORCE, 1.0)
+        * size
+        * rng.lognormal(-0.01, 0.15, count),
         trace=np.where(
-            quiet, rng.uniform(0.0, 0.15, count), np.clip(rng.lognormal(-0.05, 0.3, count), 0.4, 1.6)
+            quiet, rng.uniform(0.0, 0.15, count), size
         ),
         treated=np.where(treated_share, onset + delay, grid.columns + 1),
         relief=np.where(treated_share, rng.uniform(0.3, 0.8, count), 1.0),
     )
+
+
+def _spaced(rng: np.random.Generator, drawn: Episodes) -> Episodes:
+    """Drop three in four of the episodes that begin while another is at work in the account."""
+    order = np.lexsort((drawn.onset, drawn.account))
+    lucky = rng.random(len(drawn)) < CROWDED
+    keep = np.zeros(len(drawn), dtype=bool)
+    busy: dict[int, int] = {}
+    for number in order:
+        account, onset = int(drawn.account[number]), int(drawn.onset[number])
+        until = busy.get(account, -NEVER)
+        if onset >= until or lucky[number]:
+            keep[number] = True
+            busy[account] = max(until, int(drawn.ends[number]))
+    return Episodes(**{name: getattr(drawn, name)[keep] for name in Episodes.__dataclass_fields__})
 
 
 def calm_from(lead: Floats) -> Ints:
@@ -118,9 +136,10 @@ def calm_from(lead: Floats) -> Ints:
     return np.maximum(3, np.round(lead * 0.8)).astype(np.int64)
 
 
-def leaving_rate(cause: Ints) -> Floats:
+def leaving_rate(cause: Ints, lead: Floats) -> Floats:
     """Chance per week that an episode past its minimum ends."""
-    return 1.0 / np.array([one.linger for one in CAUSES])[cause]
+    usual = np.array([one.linger for one in CAUSES])[cause]
+    return np.asarray(1.0 / np.where(lead <= SUDDEN_LEAD, SUDDEN_LINGER, usual))
 
 
 def height(age: Floats, lead: Floats) -> Floats:
@@ -186,7 +205,7 @@ def press(episodes: Episodes, book: Book, grid: Grid, traits: Traits) -> Pressur
         week, picked = week[live], np.nonzero(live)[0]
         at = (episodes.cause[picked], episodes.account[picked], week)
         open_ = week < episodes.ends[picked]
-        rise = np.clip((age + 1) / np.clip(episodes.lead[picked] / 2, 2, 7), 0, 1)
+        rise = np.clip((age + 1) / np.clip(episodes.lead[picked] / 3, 2, 5), 0, 1)
         fade = np.where(open_, 1.0, np.exp(-(week - episodes.ends[picked] + 1) / FADE_WEEKS))
         np.add.at(trace, at, episodes.trace[picked] * rise * fade)
         full = hazard_at(episodes, picked, week) * open_

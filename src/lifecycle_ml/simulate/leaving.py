@@ -8,9 +8,10 @@ import numpy as np
 
 from lifecycle_ml.simulate.book import Book
 from lifecycle_ml.simulate.calendar import Calendar
-from lifecycle_ml.simulate.causes import CAUSES
+from lifecycle_ml.simulate.causes import CAUSES, SUDDEN_FORCE, SUDDEN_LEAD
 from lifecycle_ml.simulate.episodes import (
     BORN,
+    CROWDED,
     Episodes,
     Pressure,
     calm_from,
@@ -25,6 +26,9 @@ from lifecycle_ml.simulate.priors import Traits
 
 HORIZONS = (30, 90, 180)
 AHEAD = -(-max(HORIZONS) // 7)
+POINTS = 200
+"""Points of the quadrature over what an episode yet to begin may be like."""
+
 SETTLED = 28
 """Days after its creation in which no account decides to leave."""
 
@@ -109,11 +113,12 @@ def look_ahead(
     active = (episodes.onset < first) & (episodes.ends >= first) & (episodes.hazard > 0)
     picked = np.nonzero(active & here[episodes.account] & ~decided[episodes.account])[0]
     who = episodes.account[picked]
+    room = np.where(np.bincount(who, minlength=count) > 0, CROWDED, 1.0)
     steps = np.arange(first, first + AHEAD)
     bare = np.stack([hazard_at(episodes, picked, np.full(len(picked), step)) for step in steps], axis=1)
     bare *= shield[who][:, None]
     rests = steps[None, :] - episodes.onset[picked][:, None] > calm_from(episodes.lead[picked])[:, None]
-    ending = np.where(rests, leaving_rate(episodes.cause[picked])[:, None], 0.0)
+    ending = np.where(rests, leaving_rate(episodes.cause[picked], episodes.lead[picked])[:, None], 0.0)
 
     probability = np.empty((count, len(HORIZONS)))
     shares = np.zeros((count, len(CAUSES)))
@@ -129,7 +134,7 @@ def look_ahead(
             stay = ending[:, step] + (1 - ending[:, step]) * hit * stay
         begun = np.bincount(who, -np.log(np.maximum(stay, 1e-300)), minlength=count)
         if traits.causes:
-            to_come = future.expected(first, open_door * inside, at_end * by_then, shield)
+            to_come = future.expected(first, open_door * inside, at_end * by_then, shield) * room[:, None]
             risk = begun + to_come.sum(axis=1)
         else:
             risk = (weight * traits.chance).sum(axis=1)
@@ -156,11 +161,6 @@ class FutureEpisodes:
             for number in range(len(CAUSES))
             if number not in BORN
         }
-        numbers = {one.category: number for number, one in enumerate(CAUSES)}
-        for number, one in enumerate(CAUSES):
-            if one.brings[0] and number in self.rates:
-                other = numbers[one.brings[0]]
-                self.rates[other] = self.rates[other] + self.rates[number] * one.brings[1]
         self.tables = {number: self._table(number, traits) for number in self.rates}
 
     def _table(self, number: int, traits: Traits) -> Floats:
@@ -168,15 +168,17 @@ class FutureEpisodes:
         ages = np.arange(AHEAD, dtype=np.float64)
         hits = np.zeros((AHEAD, len(self.points)))
         draws = np.random.default_rng(number)  # a fixed quadrature, not part of any company's chance
-        for lead, size in zip(
-            np.clip(one.lead / 7 * draws.lognormal(-0.06, 0.35, 200), 4, 29),
-            one.hazard * traits.strength[number] * draws.lognormal(-0.08, 0.4, 200),
-            strict=True,
-        ):
-            least = calm_from(np.array([lead]))[0]
-            alive = (1 - 1 / one.linger) ** np.maximum(0, ages - least)
+        sudden = np.arange(POINTS) < round(traits.sudden * POINTS)
+        leads = np.where(
+            sudden, SUDDEN_LEAD, np.clip(one.lead / 7 * draws.lognormal(-0.06, 0.30, POINTS), 6, 32)
+        )
+        sizes = one.hazard * traits.strength[number] * draws.lognormal(-0.04, 0.29, POINTS)
+        sizes = np.where(sudden, SUDDEN_FORCE, 1.0) * sizes
+        ends = leaving_rate(np.full(POINTS, number), leads)
+        for lead, size, end in zip(leads, sizes, ends, strict=True):
+            alive = (1 - end) ** np.maximum(0, ages - calm_from(np.array([lead]))[0])
             full = size * height(ages, np.full(AHEAD, lead))
-            hits += alive[:, None] * (1 - np.exp(-full[:, None] * self.points[None, :])) / 200
+            hits += alive[:, None] * (1 - np.exp(-full[:, None] * self.points[None, :])) / POINTS
         return hits.cumsum(axis=0)
 
     def expected(self, first: int, open_door: Floats, at_end: Floats, shield: Floats) -> Floats:

@@ -34,6 +34,7 @@ class Traits:
     wobble: float  # standard deviation of the logarithm of usage from week to week
     alike: float  # look-alike episodes (same traces, no hazard) per true one
     muted: float  # share of true episodes which leave almost no trace
+    sudden: float  # share of true episodes which come out of the blue
     terms: Floats  # shares of annual, monthly and cancel-any-time contracts
     season: float  # depth of the summer and year-end dips
     bad_channel: int
@@ -53,18 +54,19 @@ def draw_traits(seed: int, weeks: int, causes: bool) -> Traits:
     count = len(CAUSES)
     return Traits(
         causes=causes,
-        mix=rng.dirichlet(np.full(count, 8.0)) * count,
+        mix=rng.dirichlet(np.full(count, 12.0)) * count,
         strength=rng.lognormal(0.0, 0.12, count),
         noise=float(rng.lognormal(0.0, 0.12)),
         wobble=float(rng.uniform(0.15, 0.25)),
-        alike=float(rng.uniform(0.45, 0.75)),
-        muted=float(rng.uniform(0.08, 0.16)),
-        terms=rng.dirichlet(np.array([0.40, 0.30, 0.30]) * 60),
+        alike=float(rng.uniform(0.08, 0.2)),
+        muted=float(rng.uniform(0.03, 0.06)),
+        sudden=float(rng.uniform(0.12, 0.18)),
+        terms=rng.dirichlet(np.array([0.40, 0.30, 0.30]) * 80),
         season=float(rng.uniform(0.1, 0.3)),
         bad_channel=int(rng.integers(len(CHANNELS))),
         activating_segment=int(rng.integers(1, 3)),
         protective_feature=int(rng.integers(6, len(FEATURES))),
-        protection=float(rng.uniform(0.35, 0.55)),
+        protection=float(rng.uniform(0.5, 0.65)),
         gap_industry=int(rng.integers(len(INDUSTRIES))),
         gap_capability=int(rng.integers(len(CAPABILITIES))),
         drift_week=int(rng.integers(weeks * 55 // 100, max(weeks * 70 // 100, weeks * 55 // 100 + 1))),

@@ -22,17 +22,18 @@ def write_tickets(
     """One row per ticket, in order of account and time."""
     rng = stream(seed, "tickets")
     size = (book.seats / 13.0) ** 0.6
-    noisy = (rng.lognormal(0, 0.4, len(book)) * size * traits.noise)[:, None]
+    noisy = (rng.lognormal(0, 0.28, len(book)) * size * traits.noise)[:, None]
+    scale = np.clip(size, 0.5, 2.0)[:, None]
     service, gap = trace[SERVICE], trace[GAP]
     premium = seats.growth[CAUSES_OF_GROWTH.index("premium_capability")]
     young = np.exp(-np.clip(np.arange(grid.weeks)[None, :] * 7 - book.created[:, None], 0, None) / 60.0)
     ones = np.ones_like(service)
     rates = {
-        "bug": 0.05 * noisy + 0.22 * service,
+        "bug": 0.05 * noisy + 0.42 * service * scale,
         "question": (0.06 + 0.12 * young) * noisy * ones,
-        "feature_gap": 0.012 * noisy * ones + 0.14 * gap,
+        "feature_gap": 0.012 * noisy * ones + 0.40 * gap * scale,
         "premium_capability": 0.004 * noisy * ones + 0.10 * premium,
-        "outage": 0.003 * ones + 0.05 * service,
+        "outage": 0.003 * ones + 0.08 * service,
     }
     parts = [scatter(rng, rates[kind], book.created, leavers.gone, grid.days) for kind in TICKETS]
     kind = np.repeat(np.arange(len(TICKETS)), [len(part[0]) for part in parts])
@@ -44,7 +45,7 @@ def write_tickets(
     bad, wish = service[account, week], gap[account, week] * (kind == 2)
     draw = rng.random(count)
     severe = np.clip(
-        np.where(kind == 4, 0.75, np.where(kind == 0, 0.10, 0.02)) + 0.45 * bad * (kind == 0), 0, 0.95
+        np.where(kind == 4, 0.75, np.where(kind == 0, 0.10, 0.02)) + 0.55 * bad * (kind == 0), 0, 0.95
     )
     severity = np.where(draw < severe, 1 + (draw > severe * 0.35), np.where(draw < severe + 0.5, 3, 4))
     respond = rng.lognormal(-1.6, 0.9, count) * (1 + 2.5 * bad)

@@ -42,7 +42,7 @@ def write_probabilities(
     for week in range(step_weeks, grid.weeks + 1, step_weeks):
         if week * 7 > grid.days:
             break
-        here = (book.created < week * 7) & (leavers.gone > week * 7) & ~lapsed[:, week]
+        here = (book.created <= week * 7) & (leavers.gone > week * 7) & ~lapsed[:, week]
         outlook = look_ahead(week, book, calendar, episodes, leavers, here, future, grid, traits)
         part = pd.DataFrame({"account": outlook.account, "day": np.full(len(outlook.account), week * 7)})
         for number, horizon in enumerate(HORIZONS):
@@ -140,8 +140,8 @@ def write_planted(traits: Traits, grid: Grid) -> pd.DataFrame:
     rows: list[tuple[str, str, str, float, int]] = []
     if traits.causes:
         rows = [
-            ("bad_fit_channel", "acquisition_channel", CHANNELS[traits.bad_channel], 0.24 / 0.055, NEVER),
-            ("activating_segment", "segment", SEGMENTS[traits.activating_segment], 0.025 / 0.115, NEVER),
+            ("bad_fit_channel", "acquisition_channel", CHANNELS[traits.bad_channel], 4.0, NEVER),
+            ("activating_segment", "segment", SEGMENTS[traits.activating_segment], 0.2, NEVER),
             ("protective_feature", "feature", FEATURES[traits.protective_feature], traits.protection, NEVER),
             ("product_gap", "industry", INDUSTRIES[traits.gap_industry], 4.0, NEVER),
             ("product_gap", "topic", f"gap:{CAPABILITIES[traits.gap_capability]}", 4.0, NEVER),

@@ -38,9 +38,9 @@ def draw_habits(seed: int, book: Book, seats: Seats, trace: Floats, traits: Trai
     rng = stream(seed, "habits")
     accounts, weeks = seats.level.shape
     adoption = np.clip(rng.beta(6.0, 3.2, accounts), 0.15, 0.97)
-    diligence = rng.lognormal(0.0, 0.35, (accounts, 1))
+    diligence = rng.lognormal(0.0, 0.25, (accounts, 1))
     # A slow wander of each account's own level: not every decline is a cause.
-    wander = np.cumsum(rng.normal(0, 0.028, (accounts, weeks)), axis=1)
+    wander = np.cumsum(rng.normal(0, 0.018, (accounts, weeks)), axis=1)
     wander -= 0.5 * wander.mean(axis=1, keepdims=True)
     noise = rng.normal(0, traits.wobble, (accounts, weeks))
     low, fail = trace[NUMBER["low_adoption_after_onboarding"]], trace[NUMBER["failed_onboarding"]]
@@ -52,12 +52,15 @@ def draw_habits(seed: int, book: Book, seats: Seats, trace: Floats, traits: Trai
     ramp = np.clip(0.15 + age / 90.0, 0.15, 1.0)
     users = seats.level * adoption[:, None] * ramp * np.exp(wander)
     users *= (
-        _less(0.62, low) * _less(0.45, fail) * _less(0.10, champion) * _less(0.10, value) * _less(0.12, fit)
+        _less(0.72, low) * _less(0.45, fail) * _less(0.10, champion) * _less(0.10, value) * _less(0.12, fit)
     )
     users *= 1 + 0.30 * growth
     users = np.clip(users, 0.6, seats.level * 1.25)
     rows = users * diligence * np.exp(noise) * ROWS_PER_USER
     rows *= _less(0.25, low) * _less(0.12, value) * _less(0.12, rival) * (1 + 0.15 * growth)
+
+    # Adoption that fails comes in fits and starts: weeks without any use.
+    rows *= rng.random((accounts, weeks)) > 0.6 * np.clip(low, 0, 1.2)
 
     shares = np.repeat(KIND_SHARES[None, None, :], accounts, axis=0).repeat(weeks, axis=1).astype(np.float32)
     shares *= rng.gamma(8.0, 1 / 8.0, (accounts, 1, len(KINDS))).astype(np.float32)
@@ -67,12 +70,12 @@ def draw_habits(seed: int, book: Book, seats: Seats, trace: Floats, traits: Trai
         ("integration", _less(0.65, gap)),
         ("admin", _less(0.65, owner)),
         ("invite", _less(0.5, low) * (1 + 2.0 * seats.growth[1])),
-        ("export", 1 + 3.0 * np.clip(rival, 0, None)),
+        ("export", 1 + 8.0 * rival),
     ):
         shares[:, :, KINDS.index(kind)] *= factor
     kinds = shares.cumsum(axis=2)
     kinds /= kinds[:, :, -1:]
-    breadth = np.clip(rng.normal(7.0, 1.6, accounts), 3, 11)[:, None] * _less(0.45, value) * _less(0.15, gap)
+    breadth = np.clip(rng.normal(7.5, 1.2, accounts), 3, 11)[:, None] * _less(0.65, value) * _less(0.10, gap)
     return Habits(users, rows, kinds, np.maximum(breadth, 2.0))
 
 
