@@ -18,7 +18,7 @@ import pandas as pd
 from lifecycle_ml.actions.plan import ActionEvent, ended_in_episode, plan_actions
 from lifecycle_ml.actions.playbooks import Playbooks, load_playbooks
 from lifecycle_ml.actions.team import Team, load_team
-from lifecycle_ml.check import CheckReport, check
+from lifecycle_ml.check import PROVISIONAL, CheckReport, check
 from lifecycle_ml.errors import ConfigError, TableError
 from lifecycle_ml.health.config import HealthConfig, load_health
 from lifecycle_ml.health.document import health_document
@@ -34,6 +34,7 @@ from lifecycle_ml.settings import Settings
 from lifecycle_ml.store.reading import Served, compose, make_receipt
 from lifecycle_ml.store.rows import StoredReading
 from lifecycle_ml.store.store import Store
+from lifecycle_ml.tables.examine import examine
 from lifecycle_ml.tables.source import Tables, read_tables
 from lifecycle_ml.workspace import Workspace
 
@@ -192,7 +193,7 @@ def _publish(
     current: bool,
 ) -> dict[str, Any]:
     known_at = datetime.combine(as_of, time())
-    accounts = _accounts(tables)
+    accounts = _accounts(tables, as_of)
     readings = read_accounts(rules, accounts, matrix, as_of, known_at, now, store.states(before=as_of))
     events = _plan(rules, store, readings, now) if current else []
     publication = store.begin(
@@ -252,7 +253,7 @@ def read_accounts(
     """Turn the matrix of one as_of into readings: scores, reasons, colours, documents and receipts.
 
     Grain: one reading per row of `matrix`. `past` holds each account's last reading of an earlier as_of;
-    `accounts` names, segments and owners as they are today.
+    `accounts` names, segments and owners as they are today, and whether scores are provisional.
     """
     segments = accounts.set_index("account_id")["segment"]
     explanations = explain(rules.bundle, matrix, rules.features, rules.taxonomy, segments)
@@ -320,7 +321,7 @@ def refresh_readings(
     finally:
         store.close()
     known_at = datetime.combine(as_of, time())
-    readings = read_accounts(rules, _accounts(tables), matrix, as_of, known_at, now, past)
+    readings = read_accounts(rules, _accounts(tables, as_of), matrix, as_of, known_at, now, past)
     return {reading.account_id: reading for reading in readings.stored}
 
 
@@ -345,12 +346,17 @@ def _scored_table(
     return pd.concat([kept, scores, said, own], axis=1)
 
 
-def _accounts(tables: Tables) -> pd.DataFrame:
-    """Return account_id, name, segment and owner of every account, as of today: for people and references."""
+def _accounts(tables: Tables, as_of: date) -> pd.DataFrame:
+    """Return what readings need beside the matrix: one row per account.
+
+    Name, segment and owner as of today, for people and as reference groups; `provisional` is true for all
+    where data had stopped arriving by `as_of`.
+    """
     table = tables["accounts"]
     latest = table.filter(table.superseded_at.isnull())
     frame: pd.DataFrame = latest.select("account_id", "name", "segment", owner="csm_owner").execute()
-    return frame
+    findings = (*tables.findings, *examine(tables, as_of))
+    return frame.assign(provisional=any(finding.rule in PROVISIONAL for finding in findings))
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ def check(workspace: Workspace, settings: Settings, part: str, as_of: date, *, a
         say(f"The tables as of {as_of} keep the data contract.")
     else:
         for finding in report.findings:
-            rows = "" if finding.rows is None else f" ({finding.rows:,} rows)"
+            rows = f" ({finding.rows:,} rows)" if finding.rows else ""
             say(f"{finding.severity.upper():8}{finding.rule}{rows}")
             say(f"        {finding.advice}")
             if finding.examples:

@@ -12,12 +12,12 @@ from lifecycle_ml.tables.source import read_tables
 from lifecycle_ml.workspace import load_workspace
 
 ROOT = Path(__file__).parents[3]
-DATA = Path(os.environ.get("LIFECYCLE_TEST_DATA") or ROOT.parent / "shared" / "data")
+DATA = Path(os.environ.get("THIRD_PARTY_DATA") or ROOT.parent / "shared" / "data")
 
 
 def company(name):
     if not (DATA / name).is_dir():
-        pytest.skip(f"the third-party tables of {name} are not here; set LIFECYCLE_TEST_DATA to their folder")
+        pytest.skip(f"the third-party tables of {name} are not here; set THIRD_PARTY_DATA to their folder")
     workspace = load_workspace(ROOT / "examples" / name)
     settings = Settings.read(workspace.root, {"LIFECYCLE_SOURCE_URL": str(DATA / name)})
     return workspace, settings, read_tables(workspace, settings)
