@@ -55,10 +55,10 @@ class BundleCheck:
 
 def _load_fault(path: Path, digest: str) -> str | None:
     # imported here: only this check needs the models' libraries, and the service should start without them
-    from lifecycle_ml.models.bundle import load_bundle
+    from lifecycle_ml.models.bundle import Bundle
 
     try:
-        load_bundle(path, digest)
+        Bundle.load(path, digest)
     except (BundleError, OSError) as error:
         return str(error)
     return None

@@ -65,7 +65,7 @@ def say_store_error(engine: sa.Engine) -> Iterator[None]:
 
 
 def _sqlite(url: URL) -> sa.Engine:
-    if not url.database or url.database == ":memory:" or "mode=memory" in url.database:
+    if not url.database or url.database == ":memory:" or url.query.get("mode") == "memory":
         raise ConfigError(
             "LIFECYCLE_STORE_URL: a database in memory is gone when a run ends and unseen by the service. "
             "Write sqlite:///path/to/file.db."

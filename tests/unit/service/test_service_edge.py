@@ -10,8 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from conftest import AS_OF, KEYS, NOW, TestClient, company, document, ruled
 from fastapi import Depends
+from published_company import AS_OF, KEYS, NOW, TestClient, company, document, ruled
 
 from lifecycle_ml.service.api.keys import Caller, KeyRing, require
 from lifecycle_ml.service.api.models import Problem

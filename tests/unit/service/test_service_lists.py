@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from conftest import AS_OF, NOW, company, document
+from published_company import AS_OF, NOW, company, document
 
 from lifecycle_ml.service.api.models import AccountAnswer, AccountList, ActionList, History, ModelsAnswer
 from lifecycle_ml.store.rows import StoredReading

@@ -142,7 +142,7 @@ def test_a_wrong_body_is_a_problem_that_says_where(client, body, pointer):
 
 def test_an_as_of_reads_that_day_and_a_day_without_publication_scores_nobody(client, store, published):
     """A given as_of is answered from its own publication, or says that there is none."""
-    from conftest import AS_OF, NOW, document
+    from published_company import AS_OF, NOW, document
 
     from lifecycle_ml.store.rows import StoredReading
 
@@ -170,7 +170,7 @@ def test_refresh_without_the_source_is_refused(client):
 
 def test_refresh_answers_what_was_computed_now(make_client):
     """Refreshed documents get their live parts like stored ones; what could not be scored says so."""
-    from conftest import KEYS, document
+    from published_company import KEYS, document
 
     asked = []
 
@@ -196,7 +196,7 @@ def test_refresh_answers_what_was_computed_now(make_client):
 
 def test_a_refresh_that_fails_is_an_error_per_item(make_client):
     """A broken source is told in each result; stored readings are not given out as fresh ones."""
-    from conftest import KEYS
+    from published_company import KEYS
 
     def refresher(_ids, _as_of):
         raise TableError("contracts.sql: column arr is missing")
@@ -228,7 +228,7 @@ def test_nothing_published_is_a_503(make_client, tmp_path, settings, workspace):
     """Before the first run there is nothing to answer, and the answer says what to do."""
     from dataclasses import replace
 
-    from conftest import KEYS, TestClient
+    from published_company import KEYS, TestClient
 
     from lifecycle_ml.service.app import create_app
 
