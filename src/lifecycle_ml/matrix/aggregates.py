@@ -47,6 +47,37 @@ def aggregate_rows(table: ibis.Table, name: str, spine: ibis.Table, wanted: Mapp
     return known.group_by("row").aggregate(**columns)
 
 
+def feed_ages(table: ibis.Table, name: str, spine: ibis.Table, key: str, *, midnights: bool) -> ibis.Table:
+    """Return how many days before as_of the table's first row happened, as known, for every spine row.
+
+    The table is read once, into the earliest rows by when they were known; few are left to compare.
+    """
+    happened = str(SCHEMAS[name].happened)
+    firsts = table.group_by(
+        known=visible_from(table.known_at, midnights=midnights),
+        superseded=visible_from(table.superseded_at, midnights=midnights),
+    ).aggregate(began=_instant(table[happened]).date().min())
+    dates = spine.select("as_of", "known_until").distinct()
+    seen = dates.inner_join(
+        firsts,
+        [
+            firsts.known <= dates.known_until,
+            firsts.superseded.isnull() | (firsts.superseded > dates.known_until),
+        ],
+    )
+    began = seen.group_by(["as_of", "known_until"]).aggregate(began=seen.began.min())
+    dated = spine.inner_join(began, ["as_of", "known_until"])
+    return dated.select("row", **{key: dated.as_of.date().delta(dated.began, unit="day")})
+
+
+def visible_from(instant: Any, *, midnights: bool) -> Any:
+    """Round an instant up to the midnight from which it counts, where we only look at midnights."""
+    if not midnights:
+        return instant
+    midnight = instant.truncate("D")
+    return ibis.ifelse(instant > midnight, midnight + ibis.interval(days=1), midnight)
+
+
 def _reach(wanted: Sequence[Rows] | Any, happened: str) -> int | None:
     """How many days back any of them looks, where all look through a window on the row's own date."""
     reach = 0

@@ -9,7 +9,7 @@ import ibis
 import pandas as pd
 
 from lifecycle_ml.errors import DefinitionError, LifecycleError
-from lifecycle_ml.matrix.aggregates import aggregate_rows, unstamped
+from lifecycle_ml.matrix.aggregates import aggregate_rows, feed_ages, unstamped
 from lifecycle_ml.matrix.events import aggregate_events
 from lifecycle_ml.matrix.feature import USUAL, FeatureSet
 from lifecycle_ml.matrix.measures import (
@@ -18,11 +18,13 @@ from lifecycle_ml.matrix.measures import (
     Choice,
     Constant,
     DaysSince,
+    FeedAge,
     Measure,
     OnlyIf,
     OwnPast,
     Rows,
     YesNo,
+    feeds,
     leaves,
 )
 from lifecycle_ml.matrix.spine import checked, customers, own_rows, rolled_up
@@ -69,13 +71,17 @@ def _compute(tables: Tables, spine: pd.DataFrame, measures: Mapping[str, Measure
     keys = {leaf: f"m{i}" for i, leaf in enumerate(found) if leaf.table in tables}
     own = own_rows(spine)
     members = rolled_up(tables, own)
+    midnights = bool((spine["known_at"] == spine["known_at"].dt.normalize()).all())
     blocks: list[ibis.Table] = []
     for name in dict.fromkeys(leaf.table for leaf in keys):
         wanted = {key: leaf for leaf, key in keys.items() if leaf.table == name}
         if name == EVENTS:
-            blocks += aggregate_events(tables[name], spine, members, wanted)
+            blocks += aggregate_events(tables[name], spine, members, wanted, midnights=midnights)
         else:
             blocks.append(aggregate_rows(tables[name], name, own if name in _OWN else members, wanted))
+    for name in dict.fromkeys(table for measure in measures.values() for table in feeds(measure)):
+        if name in tables:
+            blocks.append(feed_ages(tables[name], name, own, _feed(name), midnights=midnights))
     wide = own.select("row", "as_of")
     for block in blocks:
         wide = wide.left_join(block, "row").drop("row_right")
@@ -88,6 +94,10 @@ def _compute(tables: Tables, spine: pd.DataFrame, measures: Mapping[str, Measure
             f"matrix: {len(frame)} rows came back for {len(spine)} of the spine; this is a fault of ours."
         )
     return frame.drop(columns="row")
+
+
+def _feed(table: str) -> str:
+    return f"feed_{table}"
 
 
 class _Evaluator:
@@ -117,6 +127,8 @@ class _Evaluator:
             case OnlyIf():
                 value = self.value(measure.of)
                 return ibis.ifelse(self.value(measure.condition) > 0, value, ibis.null(value.type()))
+            case FeedAge():
+                return self._wide[_feed(measure.table)].cast("float64")
             case OwnPast():
                 return self._own_past(measure)
             case _:
@@ -148,11 +160,18 @@ class _Evaluator:
         return left / right.nullif(0.0)
 
     def _own_past(self, measure: OwnPast) -> Any:
-        age = self.value(measure.children[-1])
+        # A feed that is not there is one of several to choose from; it holds nothing back.
+        ages = [
+            self.value(age)
+            for age in measure.ages
+            if not isinstance(age, FeedAge) or _feed(age.table) in self._wide.columns
+        ]
         total, windows = ibis.literal(0.0), ibis.literal(0.0)
         for position, previous in enumerate(measure.previous, start=1):
             value = self.value(previous)
-            lived = (age >= float((position + 1) * measure.length)).fill_null(False) & ~value.isnull()
+            lived = ~value.isnull()
+            for age in ages:
+                lived &= (age >= float((position + 1) * measure.length)).fill_null(False)
             total += ibis.ifelse(lived, value, 0.0)
             windows += ibis.ifelse(lived, 1.0, 0.0)
         return total / windows.nullif(0.0)

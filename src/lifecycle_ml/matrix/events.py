@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from lifecycle_ml.conditions.translate import to_ibis
-from lifecycle_ml.matrix.aggregates import combine, countable, stamp
+from lifecycle_ml.matrix.aggregates import combine, countable, stamp, visible_from
 from lifecycle_ml.matrix.measures import EVENTS, Rows, parsed
 
 _DAY = np.timedelta64(1, "D")
@@ -25,16 +25,23 @@ _TILE = ["account_id", "segment", "known", "superseded"]
 
 
 def aggregate_events(
-    events: ibis.Table, spine: pd.DataFrame, members: ibis.Table, wanted: Mapping[str, Rows]
+    events: ibis.Table,
+    spine: pd.DataFrame,
+    members: ibis.Table,
+    wanted: Mapping[str, Rows],
+    *,
+    midnights: bool,
 ) -> list[ibis.Table]:
     """Return tables keyed by spine row with one column per wanted aggregate.
+
+    `midnights` says that the spine looks at midnights only, so that days are fine enough for late events.
 
     A total comes with a second column `<name>_n`, the number of rows behind it. Distinct counts do not add
     up over tiles, so each distinct column has tiles of its own, one for each of its values.
     """
     # One account is asked for as often as all are: events of the others are left out before anything else.
     events = events.semi_join(members.select(account_id="member").distinct(), "account_id")
-    placed = _placed(events, spine, wanted.values())
+    placed = _placed(events, spine, wanted.values(), midnights=midnights)
     members = members.mutate(day=members.as_of.date().delta(ibis.date("1970-01-01"), unit="day"))
     additive = {key: leaf for key, leaf in wanted.items() if leaf.verb != "distinct"}
     answers = [_sums(placed, members, additive)] if additive else []
@@ -44,16 +51,19 @@ def aggregate_events(
     return answers
 
 
-def _placed(events: ibis.Table, spine: pd.DataFrame, wanted: Iterable[Rows]) -> ibis.Table:
+def _placed(
+    events: ibis.Table, spine: pd.DataFrame, wanted: Iterable[Rows], *, midnights: bool
+) -> ibis.Table:
     """Give each event that lies in any window its segment, and the day it was known where that is late."""
     segments = ibis.memtable(_segments(spine, wanted))
     days = events.mutate(day=events.happened_at.date().delta(ibis.date("1970-01-01"), unit="day"))
     placed = days.inner_join(segments, "day")
-    midnights = bool((spine["known_at"] == spine["known_at"].dt.normalize()).all())
     on_time = placed.known_at <= placed.segment_end
     placed = placed.mutate(
-        known=ibis.ifelse(on_time, ibis.null("timestamp"), _visible_from(placed.known_at, midnights)),
-        superseded=_visible_from(placed.superseded_at, midnights),
+        known=ibis.ifelse(
+            on_time, ibis.null("timestamp"), visible_from(placed.known_at, midnights=midnights)
+        ),
+        superseded=visible_from(placed.superseded_at, midnights=midnights),
     )
     # A version replaced before its segment was over is never seen.
     return placed.filter(placed.superseded_at.isnull() | (placed.superseded_at > placed.segment_end))
@@ -68,14 +78,6 @@ def _segments(spine: pd.DataFrame, wanted: Iterable[Rows]) -> pd.DataFrame:
     after = np.searchsorted(cuts, day, side="right")
     ends = (_EPOCH + cuts[after] * _DAY).astype("datetime64[us]")
     return pd.DataFrame({"day": day, "segment": cuts[after - 1], "segment_end": ends})
-
-
-def _visible_from(instant: Any, midnights: bool) -> Any:
-    """Round an instant up to the midnight from which it counts, where we only look at midnights."""
-    if not midnights:
-        return instant
-    midnight = instant.truncate("D")
-    return ibis.ifelse(instant > midnight, midnight + ibis.interval(days=1), midnight)
 
 
 def _sums(placed: ibis.Table, members: ibis.Table, wanted: Mapping[str, Rows]) -> ibis.Table:

@@ -285,8 +285,19 @@ class OnlyIf(Measure):
 
 
 @dataclass(frozen=True)
+class FeedAge(Measure):
+    """Days since a table's first row, of whichever account, as known: how far back its feed reaches."""
+
+    table: str
+
+    def before(self, days: int) -> FeedAge:
+        """Return itself: the feed is as old as it is."""
+        raise AssertionError(f"the age of a feed is not moved {days} days back")
+
+
+@dataclass(frozen=True)
 class OwnPast(Measure):
-    """The average of the measure's previous windows that lie wholly in the account's lifetime."""
+    """The average of the measure's previous windows that account and feeds both lived through."""
 
     of: Measure
     windows: int
@@ -298,9 +309,15 @@ class OwnPast(Measure):
         return tuple(self.of.before(self.length * k) for k in range(1, self.windows + 1))
 
     @property
+    def ages(self) -> tuple[Measure, ...]:
+        """How long the account exists, and how far back the tables reach that windows look at."""
+        windowed = dict.fromkeys(leaf.table for leaf in leaves(self.of) if leaf.days is not None)
+        return (TENURE, *(FeedAge(table) for table in windowed if SCHEMAS[table].happened))
+
+    @property
     def children(self) -> tuple[Measure, ...]:
-        """The previous windows, and the account's age."""
-        return (*self.previous, TENURE)
+        """The previous windows, and what says which of them count."""
+        return (*self.previous, *self.ages)
 
     def before(self, days: int) -> OwnPast:
         """Return the same measure as of `days` earlier."""
@@ -448,7 +465,8 @@ def only_if(measure: Measure, condition: Measure) -> Measure:
 def own_past(measure: Measure, windows: int = 3) -> Measure:
     """Average of the same measure over its previous windows of the same length.
 
-    Windows that began before the account existed are left out; null where none is left.
+    Windows that began before the account existed, or before the first row of the table they look at, are
+    left out: what nobody recorded is not zero. Null where none is left.
     """
     lengths = {leaf.days for leaf in leaves(measure) if leaf.days is not None}
     if len(lengths) != 1:
@@ -469,6 +487,14 @@ def leaves(measure: Measure) -> Iterator[Rows]:
         yield measure
     for child in measure.children:
         yield from leaves(child)
+
+
+def feeds(measure: Measure) -> Iterator[str]:
+    """Walk the tables whose age a measure depends on."""
+    if isinstance(measure, FeedAge):
+        yield measure.table
+    for child in measure.children:
+        yield from feeds(child)
 
 
 def wrong(message: str) -> DefinitionError:

@@ -158,9 +158,10 @@ def test_contracts_in_force(small, tables, measure, expected):
 def test_own_past_averages_the_windows_the_account_lived_through(small):
     """Windows that began before the account existed say nothing about what is usual."""
     tables = small.company(
-        accounts="account_id|created_at\nA|2023-12-01\nB|2024-02-05",
+        accounts="account_id|created_at\nA|2023-12-01\nB|2024-02-05\nC|2020-01-01",
         usage_events="""
         account_id | happened_at
+        C          | 2021-01-01
         A          | 2024-02-20
         A          | 2024-01-20
         A          | 2024-01-21
@@ -174,6 +175,18 @@ def test_own_past_averages_the_windows_the_account_lived_through(small):
     assert small.values(tables, own_past(events), AS_OF) == [2, None]
     assert small.values(tables, change(events), AS_OF) == [0.5, None]
     assert small.values(tables, change(events, windows=1), AS_OF) == [1 / 3, None]
+
+
+def test_own_past_leaves_out_windows_before_the_feed_began(small):
+    """What nobody recorded is not zero: a young feed must not make old accounts look busier than ever."""
+    tables = small.company(
+        usage_events="account_id|happened_at|known_at\n"
+        "A|2024-02-20|\nA|2024-01-20|\nB|2024-01-04 12:00|2024-01-05\nB|2023-06-01|2024-03-02"
+    )
+    before = own_past(count("usage_events", days=28))
+    # The feed began on 2024-01-04, so only [2024-01-05, 2024-02-02) counts, until an older row arrives.
+    assert small.values(tables, before, AS_OF) == [1, 0]
+    assert small.values(tables, before, AS_OF, "2024-03-02") == [1 / 3, 1 / 3]
 
 
 def test_rates_are_unknown_where_seats_are(small):
