@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from lifecycle_ml.matrix.feature import CONTEXT, Feature, FeatureSet
+from lifecycle_ml.matrix.feature import Feature, FeatureSet
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.matrix.measures import leaves
+from lifecycle_ml.reasons.taxonomy import Taxonomy, load_taxonomy
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.tables.examine import examine
 from lifecycle_ml.tables.findings import SEVERITIES, Costs, Finding, Severity, in_order
@@ -72,15 +73,18 @@ def check(workspace: Workspace, settings: Settings, as_of: date, tables: Tables 
     `tables` saves reading them again where the caller has them. A table with an error is not there, and costs
     what its absence costs.
     Costs: `features` are those that cannot be built, or whose values cannot be leaned on; `categories` those
-    of the churn taxonomy for which no feature is left that could evidence them.
+    of the churn taxonomy whose required evidence can then no longer be true.
     Raises: TableError if the source cannot be opened; DefinitionError if a feature definition is wrong.
     """
     features = load_features(workspace)
+    taxonomy = load_taxonomy(workspace, features.names)
     known = survey_tables(workspace, settings) if tables is None else tables
-    return CheckReport(as_of, price(examine(known, as_of), known, features))
+    return CheckReport(as_of, price(examine(known, as_of), known, features, taxonomy))
 
 
-def price(findings: Iterable[Finding], tables: Tables, features: FeatureSet) -> tuple[Finding, ...]:
+def price(
+    findings: Iterable[Finding], tables: Tables, features: FeatureSet, taxonomy: Taxonomy
+) -> tuple[Finding, ...]:
     """Join findings to what they cost, and add a finding for each optional column that features lack."""
     given = list(findings)
     said = {(finding.table, finding.column) for finding in given if finding.rule == "column_empty"}
@@ -102,7 +106,7 @@ def price(findings: Iterable[Finding], tables: Tables, features: FeatureSet) -> 
                     f"Select it in features/sources/{table}.sql if you have it.",
                 )
             )
-    priced = [replace(f, costs=_costs(f, lost, features)) for f in given]
+    priced = [replace(f, costs=_costs(f, lost, features, taxonomy)) for f in given]
     priced += _never_seen(tables, features.available(tables))
     # What costs most comes first among findings of one severity that concern no rows.
     return tuple(
@@ -155,14 +159,20 @@ def _counts(feature: Feature, table: str, column: Column) -> frozenset[str]:
     return frozenset(named)
 
 
-def _costs(finding: Finding, lost: dict[str, frozenset[str]], features: FeatureSet) -> Costs:
+def _costs(
+    finding: Finding, lost: dict[str, frozenset[str]], features: FeatureSet, taxonomy: Taxonomy
+) -> Costs:
     hit = [feature for feature in features if _is_hit(finding, feature, lost[feature.name])]
-    gone = {feature.name for feature in features if lost[feature.name]} | {feature.name for feature in hit}
-    left = {feature.category for feature in features if feature.name not in gone}
-    struck = {feature.category for feature in hit} - {CONTEXT} - left
+    names = {feature.name for feature in hit}
+    left = [name for name in features.names if name not in names and not lost[name]]
+    still = taxonomy.evidenced(left)
     return Costs(
         features=tuple(feature.name for feature in hit),
-        categories=tuple(category for category in CATEGORIES if category in struck),
+        categories=tuple(
+            category
+            for category in CATEGORIES
+            if category not in still and names.intersection(taxonomy.evidence_features(category))
+        ),
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from lifecycle_ml.check import check, price
 from lifecycle_ml.matrix.load import load_features
+from lifecycle_ml.reasons.taxonomy import load_taxonomy
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.tables.findings import Costs
 from lifecycle_ml.tables.schema import SCHEMAS
@@ -129,7 +130,8 @@ def test_pricing_is_free_where_nothing_is_lost(standard):
     features = load_features(standard)
     tables = tables_from_frames(frames)
     assert {feature.name for feature in features if feature.lacks(tables)} == set()
-    priced = price(tables.findings, tables, features)
+    taxonomy = load_taxonomy(standard, features.names)
+    priced = price(tables.findings, tables, features, taxonomy)
     assert {finding.rule for finding in priced if finding.costs != Costs()} == {"value_absent"}
 
 
