@@ -180,7 +180,7 @@ class Bundle:
         """Write the bundle into `folder`, whole or not at all; an existing same bundle is left as it is."""
         if (folder / DIGEST).is_file() and (folder / DIGEST).read_text("utf-8").strip() == self.digest:
             try:
-                load_bundle(folder, self.digest)
+                load(folder, self.digest)
             except BundleError:
                 pass
             else:
@@ -198,8 +198,8 @@ class Bundle:
 
     @classmethod
     def load(cls, folder: Path, expected: str | None = None, *, num_threads: int = 1) -> Bundle:
-        """Read a bundle as `load_bundle` does."""
-        return load_bundle(folder, expected, num_threads=num_threads)
+        """Read a bundle as the module's `load` does."""
+        return load(folder, expected, num_threads=num_threads)
 
     @cached_property
     def _files(self) -> dict[str, bytes]:
@@ -264,7 +264,7 @@ class Bundle:
             )
 
 
-def load_bundle(folder: Path, expected: str | None = None, *, num_threads: int = 1) -> Bundle:
+def load(folder: Path, expected: str | None = None, *, num_threads: int = 1) -> Bundle:
     """Read a bundle and prove that it is the one that was saved; nothing in it is executed.
 
     `expected` is the digest it must have. Raises: BundleError saying what is missing, changed or foreign.

@@ -37,6 +37,8 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     n_trees, learning_rate, n_leaves, min_leaf, l2, feature_fraction, row_fraction, max_bin : capacity of a
         member. `min_leaf` counts rows and is at most a tenth of the rows a member sees.
     account_fraction : share of the accounts (`groups`; rows where none are given) each member sees.
+    row_share : share of those accounts' rows each member sees; below 1 where rows of an account repeat each
+        other, as snapshots at several horizons do.
     monotone : column name (or position, for arrays) -> +1 (more of it raises the risk), -1 or 0.
     min_level : a category's level needs this many rows (accounts, where groups are given) for a column of
         its own.
@@ -62,6 +64,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         feature_fraction: float = 0.4,
         row_fraction: float = 0.8,
         account_fraction: float = 0.8,
+        row_share: float = 1.0,
         max_bin: int = 63,
         monotone: Mapping[Any, int] | None = None,
         min_level: int = 20,
@@ -77,6 +80,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.feature_fraction = feature_fraction
         self.row_fraction = row_fraction
         self.account_fraction = account_fraction
+        self.row_share = row_share
         self.max_bin = max_bin
         self.monotone = monotone
         self.min_level = min_level
@@ -127,7 +131,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             account, target > 0, self.n_members, self.account_fraction, random
         )
         self._accounts = None if groups is None else pd.Index(pd.unique(pd.Series(np.asarray(groups))))
-        rows = [np.flatnonzero(~out[account]) for out in self._left_out]
+        rows = [self._drawn(np.flatnonzero(~out[account]), random) for out in self._left_out]
         seen = min(len(chosen) for chosen in rows)
         capacity = Capacity(
             n_trees=self.n_trees,
@@ -229,6 +233,11 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self, X, reset=fitting, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=1
         )
         return pd.DataFrame(values, columns=[f"x{position}" for position in range(values.shape[1])])
+
+    def _drawn(self, rows: npt.NDArray[np.int64], random: np.random.RandomState) -> npt.NDArray[np.int64]:
+        if self.row_share >= 1:
+            return rows
+        return np.asarray(rows[random.random_sample(len(rows)) < self.row_share], dtype=np.int64)
 
     def _directions(self) -> list[int]:
         wanted = {

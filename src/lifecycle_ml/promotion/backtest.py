@@ -1,0 +1,310 @@
+"""Predictions for dates the model had not seen: rolling origins, calibrated only with what lay before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lifecycle_ml.models.baselines import fit_rules
+from lifecycle_ml.models.calibration import AffineCalibration
+from lifecycle_ml.models.classifier import RiskClassifier
+from lifecycle_ml.models.encoding import Floats
+from lifecycle_ml.models.horizons import HorizonModel, horizon_starts, outcome_matrix
+from lifecycle_ml.models.logistic import LogisticModel
+from lifecycle_ml.models.tiers import Tier
+from lifecycle_ml.outcomes.labels import label_column
+from lifecycle_ml.outcomes.recipe import Recipe
+from lifecycle_ml.outcomes.splits import account_folds, known_at_cutoff, rolling_origins
+
+Progress = Callable[[str, int, int], None]
+Model = HorizonModel | LogisticModel
+
+MODEL, LOGISTIC, UNSEEN = "model", "logistic", "unseen_accounts"
+ACCOUNT_FOLDS = 5
+"""Parts of the first cut-off's accounts, each calibrated by the others."""
+
+
+@dataclass(frozen=True)
+class Margins:
+    """Raw margins of one fitted family over all test rows: (rows, horizons), and where each row started."""
+
+    raw: Floats
+    starts: Floats
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """Every out-of-time row with what each candidate said of it.
+
+    rows: account_id, as_of, fold, arr. outcomes: (rows, horizons), NaN where not yet known. probabilities:
+    per trained candidate (rows, horizons), calibrated with earlier cut-offs only. rules: per rule (rows,) at
+    the headline horizon. calibration: fitted on all cut-offs pooled, for the final model.
+    """
+
+    horizons: tuple[int, ...]
+    headline: int
+    rows: pd.DataFrame
+    outcomes: Floats
+    probabilities: Mapping[str, Floats]
+    rules: Mapping[str, Floats]
+    skipped: Mapping[str, str]
+    calibration: AffineCalibration
+    cutoffs: tuple[date, ...]
+
+    @property
+    def y(self) -> Floats:
+        """Outcomes at the headline horizon."""
+        return np.asarray(self.outcomes[:, self.horizons.index(self.headline)], dtype=np.float64)
+
+    def at_headline(self, name: str) -> Floats:
+        """Return a candidate's or a rule's probabilities at the headline horizon."""
+        if name in self.rules:
+            return self.rules[name]
+        return np.asarray(self.probabilities[name][:, self.horizons.index(self.headline)], dtype=np.float64)
+
+    def predictions(self) -> pd.DataFrame:
+        """Return the model's predictions as a table.
+
+        Grain: one row per account, as_of and horizon whose outcome is known: account_id, as_of, horizon_days,
+        probability, outcome (0/1), fold (number of the cut-off, from 0).
+        """
+        if MODEL not in self.probabilities:
+            return empty_predictions()
+        parts = []
+        for position, horizon in enumerate(self.horizons):
+            known = ~np.isnan(self.outcomes[:, position])
+            part = self.rows.loc[known, ["account_id", "as_of"]].assign(
+                horizon_days=horizon,
+                probability=self.probabilities[MODEL][known, position],
+                outcome=self.outcomes[known, position].astype("int8"),
+                fold=self.rows.loc[known, "fold"],
+            )
+            parts.append(part)
+        return pd.concat(parts, ignore_index=True)
+
+
+def empty_predictions() -> pd.DataFrame:
+    """Return a table of predictions without rows."""
+    kinds = {"account_id": "str", "as_of": "datetime64[us]", "horizon_days": "int64"}
+    kinds |= {"probability": "float64", "outcome": "int8", "fold": "int64"}
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
+
+
+def fit_model(
+    matrix: pd.DataFrame,
+    labels: pd.DataFrame,
+    inputs: Mapping[str, int],
+    recipe: Recipe,
+    *,
+    trees: bool,
+    seed: int,
+    num_threads: int,
+) -> Model:
+    """Fit the bag of trees, or the shrunken logistic regression, as the recipe says.
+
+    matrix and labels: the same snapshots in the same order. inputs: feature to direction (+1, -1, 0).
+    """
+    estimator, horizons = recipe.estimator, recipe.label.horizons_days
+    directions = dict(inputs) if estimator.monotone else {}
+    if trees:
+        classifier = RiskClassifier(
+            n_members=estimator.members,
+            n_trees=estimator.trees,
+            learning_rate=estimator.learning_rate,
+            n_leaves=estimator.leaves,
+            min_leaf=estimator.min_child,
+            l2=estimator.l2,
+            feature_fraction=estimator.feature_fraction,
+            account_fraction=estimator.account_fraction,
+            # a snapshot at three horizons is hardly three rows; each member draws about one of them
+            row_share=1 / len(horizons),
+            max_bin=estimator.max_bin,
+            monotone={name: sign for name, sign in directions.items() if sign},
+            random_state=seed,
+            num_threads=num_threads,
+        )
+        return HorizonModel.fit(
+            matrix, labels, features=list(inputs), horizons=horizons, classifier=classifier
+        )
+    y = labels[label_column(recipe.label.headline_days)].to_numpy(dtype=np.float64)
+    known = ~np.isnan(y)
+    return LogisticModel.fit(
+        matrix.loc[known, list(inputs)],
+        y[known],
+        matrix.loc[known, "account_id"].to_numpy(),
+        starts=horizon_starts(outcome_matrix(labels, horizons), horizons),
+        headline=recipe.label.headline_days,
+        directions=directions,
+        events_per_feature=estimator.logistic_events_per_feature,
+        seed=seed,
+    )
+
+
+def backtest(
+    matrix: pd.DataFrame,
+    labels: pd.DataFrame,
+    inputs: Mapping[str, int],
+    recipe: Recipe,
+    data_through: date,
+    tier: Tier,
+    *,
+    seed: int,
+    num_threads: int,
+    progress: Progress,
+) -> Backtest | None:
+    """Train at each cut-off on what was known then, and predict the dates after it; None where none fits.
+
+    matrix and labels: the same snapshots in the same order, without those where notice was already given.
+    A training row counts at a horizon only if that label was known at the cut-off. A cut-off whose training
+    rows hold no churn (or nothing else) is left out.
+    """
+    label = recipe.label
+    horizons, headline = tuple(label.horizons_days), label.headline_days
+    dates = [stamp.date() for stamp in sorted(matrix["as_of"].unique().tolist())]
+    as_of = matrix["as_of"].to_numpy()
+    outcomes = outcome_matrix(labels, horizons)
+    at = horizons.index(headline)
+    candidates = {"insufficient": (), "advisory": (MODEL,), "full": (MODEL, LOGISTIC)}[tier.name]
+    margins: dict[str, list[Margins]] = {name: [] for name in candidates}
+    if tier.name == "full":
+        margins[UNSEEN] = []
+    scores: list[dict[str, Floats]] = []
+    skipped: dict[str, str] = {}
+    tested, cutoffs = [], []
+    folds = rolling_origins(dates, recipe, data_through)
+    progress("training at past dates", 0, len(folds))
+    for number, fold in enumerate(folds):
+        known = np.column_stack([known_at_cutoff(as_of, h, fold.cutoff, recipe) for h in horizons])
+        past = np.where(known, outcomes, np.nan)
+        train = ~np.isnan(past[:, at])
+        events = past[train, at]
+        if not events.any() or events.all():
+            continue
+        test = np.isin(as_of, np.asarray(fold.test_dates, dtype=as_of.dtype)) & ~np.isnan(outcomes[:, at])
+        usable = np.asarray(~np.isnan(past).all(axis=1), dtype=bool)
+        seen, told = _take(matrix, usable), _labels(labels, past, usable, horizons)
+        ahead = _take(matrix, test)
+        rules = fit_rules(
+            _take(matrix, train),
+            events,
+            matrix.loc[train, "account_id"],
+            prior_accounts=recipe.rules.prior_accounts,
+        )
+        scores.append(rules.score(ahead))
+        skipped |= rules.skipped
+        for name in candidates:
+            trees = name == MODEL and tier.name == "full"
+            model = fit_model(seen, told, inputs, recipe, trees=trees, seed=seed, num_threads=num_threads)
+            starts = np.array([model.starts[h] for h in horizons])
+            margins[name].append(
+                Margins(model.raw(ahead), np.broadcast_to(starts, (int(test.sum()), len(horizons))))
+            )
+            if isinstance(model, HorizonModel):
+                margins[UNSEEN].append(replace(margins[name][-1], raw=model.unseen_raw(ahead)))
+        tested.append(test)
+        cutoffs.append(fold.cutoff)
+        progress("training at past dates", number + 1, len(folds))
+    if not tested:
+        return None
+    rows, known_outcomes, fold_of = _tested_rows(matrix, labels, outcomes, tested)
+    accounts = rows["account_id"].to_numpy()
+    pooled = {name: _pool(parts) for name, parts in margins.items()}
+    platt = recipe.calibration.platt_from_events
+    probabilities = {
+        name: _cross_fitted(found, known_outcomes, accounts, fold_of, platt, seed)
+        for name, found in pooled.items()
+    }
+    final = AffineCalibration()
+    if MODEL in pooled:
+        final = _calibrate(pooled[MODEL], known_outcomes, accounts, np.ones(len(rows), dtype=bool), platt)
+    shared = set.intersection(*(set(score) for score in scores))
+    return Backtest(
+        horizons=horizons,
+        headline=headline,
+        rows=rows,
+        outcomes=known_outcomes,
+        probabilities=probabilities,
+        rules={
+            name: np.concatenate([score[name] for score in scores]) for name in scores[0] if name in shared
+        },
+        skipped=skipped,
+        calibration=final,
+        cutoffs=tuple(cutoffs),
+    )
+
+
+def _take(frame: pd.DataFrame, rows: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    return frame[rows].reset_index(drop=True)
+
+
+def _labels(
+    labels: pd.DataFrame, past: Floats, rows: npt.NDArray[np.bool_], horizons: Sequence[int]
+) -> pd.DataFrame:
+    told = labels.loc[rows, ["account_id", "as_of"]].reset_index(drop=True)
+    return told.assign(**{label_column(h): past[rows, position] for position, h in enumerate(horizons)})
+
+
+def _tested_rows(
+    matrix: pd.DataFrame, labels: pd.DataFrame, outcomes: Floats, tested: Sequence[npt.NDArray[np.bool_]]
+) -> tuple[pd.DataFrame, Floats, npt.NDArray[np.int64]]:
+    parts = [
+        matrix.loc[test, ["account_id", "as_of"]].assign(
+            fold=number, arr=labels.loc[test, "arr"].to_numpy() if "arr" in labels else np.nan
+        )
+        for number, test in enumerate(tested)
+    ]
+    rows = pd.concat(parts, ignore_index=True)
+    return rows, np.concatenate([outcomes[test] for test in tested]), rows["fold"].to_numpy(dtype=np.int64)
+
+
+def _pool(parts: Sequence[Margins]) -> Margins:
+    return Margins(
+        np.concatenate([part.raw for part in parts]), np.concatenate([part.starts for part in parts])
+    )
+
+
+def _calibrate(
+    margins: Margins,
+    outcomes: Floats,
+    accounts: npt.NDArray[np.object_],
+    rows: npt.NDArray[np.bool_],
+    platt_from: int,
+) -> AffineCalibration:
+    """Fit one calibration for all horizons on the rows given, where their outcomes are known."""
+    known = ~np.isnan(outcomes) & rows[:, None]
+    owner = np.broadcast_to(accounts[:, None], outcomes.shape)
+    return AffineCalibration.fit(
+        margins.raw[known],
+        outcomes[known],
+        owner[known],
+        offset=margins.starts[known],
+        platt_from=platt_from,
+    )
+
+
+def _cross_fitted(
+    margins: Margins,
+    outcomes: Floats,
+    accounts: npt.NDArray[np.object_],
+    fold_of: npt.NDArray[np.int64],
+    platt_from: int,
+    seed: int,
+) -> Floats:
+    """Calibrate cut-off k with cut-offs before k only; the first by account, each part with the others."""
+    found = np.full(margins.raw.shape, np.nan)
+    part_of = account_folds(accounts, ACCOUNT_FOLDS, seed)
+    for fold in np.unique(fold_of):
+        here = fold_of == fold
+        if fold == fold_of.min():
+            parts = [(here & (part_of == part), here & (part_of != part)) for part in range(ACCOUNT_FOLDS)]
+        else:
+            parts = [(here, fold_of < fold)]
+        for apply, learn in parts:
+            calibration = _calibrate(margins, outcomes, accounts, learn, platt_from)
+            found[apply] = calibration.probability(margins.raw[apply], margins.starts[apply])
+    return found

@@ -1,0 +1,390 @@
+"""A challenger: fitted, tried on the past, judged, and bundled; and the rule that serves if it is refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lifecycle_ml.models.baselines import PointTable, fit_rules
+from lifecycle_ml.models.bundle import Bundle, ranges_of
+from lifecycle_ml.models.calibration import AffineCalibration
+from lifecycle_ml.models.encoding import Floats
+from lifecycle_ml.models.evaluation import Interval, evaluate, paired_difference
+from lifecycle_ml.models.horizons import outcome_matrix
+from lifecycle_ml.models.references import References
+from lifecycle_ml.models.rules import BANDS, RuleModel
+from lifecycle_ml.models.tiers import Tier, sufficiency
+from lifecycle_ml.outcomes.labels import label_column
+from lifecycle_ml.outcomes.recipe import Recipe
+from lifecycle_ml.promotion.backtest import (
+    LOGISTIC,
+    MODEL,
+    UNSEEN,
+    Backtest,
+    Progress,
+    backtest,
+    empty_predictions,
+    fit_model,
+)
+from lifecycle_ml.promotion.gate import Refusal, Shown, judge
+from lifecycle_ml.promotion.leaks import suspect_leaks
+
+FIGURES = (
+    "auroc",
+    "average_precision",
+    "log_loss",
+    "brier",
+    "top_decile_lift",
+    "calibration_slope",
+    "calibration_intercept",
+    "observed_expected",
+)
+VALUE_FIGURES = ("expected_maximum_profit", "arr_captured_at_capacity")
+FEW_FIGURES = ("auroc", "average_precision", "observed_expected")
+BEST_GUESS_ACCOUNTS = 20
+"""A band's own churn rate is believed from so many accounts on; below, the recipe's prior."""
+UNKNOWN = Interval(math.nan, math.nan, math.nan, "no out-of-time rows")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was seen out of time, at the headline horizon unless said otherwise; intervals by account.
+
+    metrics: the model, cross-fitted. baselines: the same figures of each rule and of the logistic regression.
+    gains: average precision above each of them, paired; the low end is the gate's one-sided bound.
+    unseen: the model's figures with members that never saw the account. by_horizon: few figures per horizon.
+    counts: rows, accounts, churned accounts, cut-offs. skipped: rules that could not be fitted, and why.
+    """
+
+    metrics: Mapping[str, Interval]
+    baselines: Mapping[str, Mapping[str, Interval]]
+    gains: Mapping[str, Interval]
+    unseen: Mapping[str, Interval]
+    by_horizon: Mapping[int, Mapping[str, Interval]]
+    counts: Mapping[str, int]
+    skipped: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "metrics": plain(self.metrics),
+            "baselines": {name: plain(figures) for name, figures in self.baselines.items()},
+            "gains": plain(self.gains),
+            "unseen_accounts": plain(self.unseen),
+            "by_horizon": {str(h): plain(figures) for h, figures in self.by_horizon.items()},
+            "counts": dict(self.counts),
+            "skipped": dict(self.skipped),
+        }
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """What a training made: `bundle` is the fitted model (None below the advisory tier), `rules` the rule.
+
+    `serves` is what may be served: the model where nothing refuses it, else the rule.
+    """
+
+    bundle: Bundle | None
+    rules: Bundle
+    tier: Tier
+    evaluation: Evaluation
+    refusals: tuple[Refusal, ...]
+    predictions: pd.DataFrame
+    backtest: Backtest | None
+
+    @property
+    def serves(self) -> Bundle:
+        """The bundle that may be served."""
+        return self.bundle if self.bundle is not None and not self.refusals else self.rules
+
+
+def _quiet(_step: str, _done: int, _total: int) -> None:
+    """Show no progress."""
+
+
+def build_challenger(
+    matrix: pd.DataFrame,
+    labels: pd.DataFrame,
+    inputs: Mapping[str, int],
+    recipe: Recipe,
+    data_through: date,
+    *,
+    seed: int = 0,
+    segments: Mapping[str, str] | None = None,
+    as_of_today: Iterable[str] = (),
+    data: Mapping[str, Any] | None = None,
+    num_threads: int = 2,
+    draws: int = 1000,
+    progress: Progress = _quiet,
+) -> Challenger:
+    """Fit, try on past dates, judge and bundle; touches neither disk nor registry.
+
+    matrix: account_id, as_of and the inputs, one row per snapshot. labels: the same rows in the same order,
+    as `label_rolling` makes them. inputs: feature name to the direction in which more of it moves the risk
+    (+1, -1, 0). Snapshots where notice was already given (`too_late`) are left out of fit and evaluation.
+    segments: account to segment, for the reference contributions. as_of_today: which inputs rest on columns
+    overwritten in place. data: what the bundle says it was trained on. Same arguments, same digest.
+    """
+    kept = ~labels["too_late"].to_numpy(dtype=bool) if "too_late" in labels else np.ones(len(labels), bool)
+    matrix = matrix[kept].reset_index(drop=True)
+    labels = labels[kept].reset_index(drop=True)
+    if not (
+        (matrix["account_id"].to_numpy() == labels["account_id"].to_numpy()).all()
+        and (matrix["as_of"].to_numpy() == labels["as_of"].to_numpy()).all()
+    ):
+        raise ValueError("build_challenger: matrix and labels are not the same snapshots in the same order.")
+    y = labels[label_column(recipe.label.headline_days)].to_numpy(dtype=np.float64)
+    known = ~np.isnan(y)
+    accounts = matrix["account_id"].to_numpy()
+    tier = _tier(matrix, y, accounts, recipe, data_through)
+    tried = (
+        None
+        if not known.any()
+        else backtest(
+            matrix,
+            labels,
+            inputs,
+            recipe,
+            data_through,
+            tier,
+            seed=seed,
+            num_threads=num_threads,
+            progress=progress,
+        )
+    )
+    progress("measuring", 0, 1)
+    evaluation = measure(tried, recipe, seed=seed, draws=draws)
+    progress("measuring", 1, 1)
+    restricted = () if recipe.allow_as_of_today else tuple(sorted(set(as_of_today) & set(inputs)))
+    shown = Shown(
+        tier=tier,
+        cutoffs=0 if tried is None else len(tried.cutoffs),
+        events=evaluation.counts["churned_accounts"],
+        gains={name: gain for name, gain in evaluation.gains.items() if name != LOGISTIC},
+        slope=evaluation.metrics.get("calibration_slope", UNKNOWN),
+        observed_expected=evaluation.metrics.get("observed_expected", UNKNOWN),
+        suspects=suspect_leaks(matrix[known], y[known], accounts[known], inputs, recipe.gate.leak_auroc),
+        as_of_today=restricted,
+    )
+    refusals = judge(shown, recipe.gate)
+    common: dict[str, Any] = {
+        "name": recipe.name,
+        "horizons": tuple(recipe.label.horizons_days),
+        "headline": recipe.label.headline_days,
+        "base_rates": _base_rates(labels, recipe),
+        "medium_from": recipe.bands.medium_from,
+        "high_from": recipe.bands.high_from,
+        "metrics": evaluation.to_json(),
+        "refusals": tuple(refusal.to_json() for refusal in refusals),
+        "data": dict(data or {}) | {"churned_accounts": tier.churned_accounts, "snapshots": len(matrix)},
+    }
+    bundle = None
+    if tier.name != "insufficient":
+        progress("fitting on everything known", 0, 1)
+        bundle = _fit_bundle(
+            matrix, labels, inputs, recipe, tier, tried, segments, common, seed=seed, num_threads=num_threads
+        )
+        progress("fitting on everything known", 1, 1)
+    return Challenger(
+        bundle=bundle,
+        rules=_rules_bundle(matrix[known], y[known], recipe, tried, evaluation, common),
+        tier=tier,
+        evaluation=evaluation,
+        refusals=refusals,
+        predictions=empty_predictions() if tried is None else tried.predictions(),
+        backtest=tried,
+    )
+
+
+def measure(tried: Backtest | None, recipe: Recipe, *, seed: int, draws: int) -> Evaluation:
+    """Measure every candidate on the same out-of-time rows; empty where there are none."""
+    if tried is None:
+        counts = {"rows": 0, "accounts": 0, "churned_accounts": 0, "cutoffs": 0}
+        return Evaluation({}, {}, {}, {}, {}, counts, {})
+    y, groups, arr, as_of = (
+        tried.y,
+        tried.rows["account_id"].to_numpy(),
+        tried.rows["arr"].to_numpy(dtype=np.float64),
+        tried.rows["as_of"].to_numpy(),
+    )
+    value = None if np.isnan(arr).all() else arr
+
+    def figures(name: str, wanted: Iterable[str]) -> dict[str, Interval]:
+        p = tried.at_headline(name)
+        return evaluate(y, p, groups, value, seed, draws, as_of=as_of, metrics=wanted)
+
+    # two-sided level whose low end is the one-sided bound of the recipe
+    level = 2 * recipe.gate.level - 1
+    others = [*tried.rules, *(name for name in (LOGISTIC,) if name in tried.probabilities)]
+    has_model = MODEL in tried.probabilities
+    return Evaluation(
+        metrics=figures(MODEL, (*FIGURES, *VALUE_FIGURES)) if has_model else {},
+        baselines={name: figures(name, (*FIGURES, *VALUE_FIGURES)) for name in others},
+        gains={
+            name: paired_difference(
+                y,
+                tried.at_headline(MODEL),
+                tried.at_headline(name),
+                groups,
+                level=level,
+                seed=seed,
+                draws=draws,
+            )
+            for name in others
+        }
+        if has_model
+        else {},
+        unseen=figures(UNSEEN, FEW_FIGURES) if UNSEEN in tried.probabilities else {},
+        by_horizon=_by_horizon(tried, groups, seed, draws) if has_model else {},
+        counts={
+            "rows": len(y),
+            "accounts": len(pd.unique(groups)),
+            "churned_accounts": len(pd.unique(groups[y > 0])),
+            "cutoffs": len(tried.cutoffs),
+        },
+        skipped=tried.skipped,
+    )
+
+
+def plain(figures: Mapping[str, Interval]) -> dict[str, dict[str, float | str | None]]:
+    """Return figures as plain values."""
+    return {name: interval.to_json() for name, interval in figures.items()}
+
+
+def _by_horizon(
+    tried: Backtest, groups: npt.NDArray[Any], seed: int, draws: int
+) -> dict[int, dict[str, Interval]]:
+    found = {}
+    for position, horizon in enumerate(tried.horizons):
+        if horizon == tried.headline:
+            continue
+        outcome = tried.outcomes[:, position]
+        known = ~np.isnan(outcome)
+        found[horizon] = evaluate(
+            outcome[known],
+            tried.probabilities[MODEL][known, position],
+            groups[known],
+            seed=seed,
+            draws=min(draws, 300),
+            metrics=FEW_FIGURES,
+        )
+    return found
+
+
+def _tier(
+    matrix: pd.DataFrame, y: Floats, accounts: npt.NDArray[Any], recipe: Recipe, data_through: date
+) -> Tier:
+    churned = len(pd.unique(accounts[y > 0]))
+    history = (pd.Timestamp(data_through) - matrix["as_of"].min()).days if len(matrix) else 0
+    return sufficiency(churned, history, recipe)
+
+
+def _base_rates(labels: pd.DataFrame, recipe: Recipe) -> dict[int, float]:
+    """Return the population's churn rate by horizon, kept off 0; the prior where there are no labels."""
+    rates = {}
+    for position, horizon in enumerate(recipe.label.horizons_days):
+        outcome = outcome_matrix(labels, recipe.label.horizons_days)[:, position]
+        seen = outcome[~np.isnan(outcome)]
+        if len(seen):
+            rates[horizon] = float((seen.sum() + 0.5) / (len(seen) + 1))
+        else:
+            rates[horizon] = recipe.rules.prior_rate_medium
+    return rates
+
+
+def _fit_bundle(
+    matrix: pd.DataFrame,
+    labels: pd.DataFrame,
+    inputs: Mapping[str, int],
+    recipe: Recipe,
+    tier: Tier,
+    tried: Backtest | None,
+    segments: Mapping[str, str] | None,
+    common: Mapping[str, Any],
+    *,
+    seed: int,
+    num_threads: int,
+) -> Bundle:
+    outcomes = outcome_matrix(labels, recipe.label.horizons_days)
+    usable = np.asarray(~np.isnan(outcomes).all(axis=1), dtype=bool)
+    model = fit_model(
+        matrix.loc[usable].reset_index(drop=True),
+        labels.loc[usable].reset_index(drop=True),
+        inputs,
+        recipe,
+        trees=tier.name == "full",
+        seed=seed,
+        num_threads=num_threads,
+    )
+    calibration = AffineCalibration() if tried is None else tried.calibration
+    retained = labels[label_column(recipe.label.headline_days)] == 0
+    rates = recipe.rules.prior_rates
+    if tried is not None:
+        base = common["base_rates"][tried.headline]
+        bands = np.array([recipe.bands.band(p / base) for p in tried.at_headline(MODEL)])
+        rates = _band_rates(bands, tried.y, tried.rows["account_id"].to_numpy(), rates)
+    return Bundle(
+        **common,
+        tier=tier.name,
+        model=model,
+        band_rates=rates,
+        calibration=calibration,
+        references=References.fit(model, calibration.slope, matrix, retained, segments, seed),
+        ranges=ranges_of(matrix, model.features),
+    )
+
+
+def _rules_bundle(
+    matrix: pd.DataFrame,
+    y: Floats,
+    recipe: Recipe,
+    tried: Backtest | None,
+    evaluation: Evaluation,
+    common: Mapping[str, Any],
+) -> Bundle:
+    """Bundle the rule with the best average precision out of time, else the recipe's point table.
+
+    The base rate alone orders nothing, so it never serves.
+    """
+    ranked = {
+        name: figures["average_precision"].value
+        for name, figures in evaluation.baselines.items()
+        if name not in ("base_rate", LOGISTIC) and not math.isnan(figures["average_precision"].value)
+    }
+    accounts = matrix["account_id"].to_numpy()
+    prior = recipe.rules.prior_rates
+    base = common["base_rates"][recipe.label.headline_days]
+    if tried is not None and ranked:
+        name = max(sorted(ranked), key=lambda rule: ranked[rule])
+        fitted = fit_rules(matrix, y, accounts, prior_accounts=recipe.rules.prior_accounts)
+        model = RuleModel(
+            name, fitted.rules[name], recipe.bands.medium_from * base, recipe.bands.high_from * base
+        )
+        bands = np.array([recipe.bands.band(rate / base) for rate in tried.rules[name]])
+        rates = _band_rates(bands, tried.y, tried.rows["account_id"].to_numpy(), prior)
+    else:
+        table = PointTable.of(recipe)
+        model = RuleModel("point_table", table, 0.0, 0.0)
+        rates = _band_rates(np.asarray(table.band(matrix)), y, accounts, prior) if len(matrix) else prior
+    return Bundle(**dict(common), tier="insufficient", model=model, band_rates=rates)
+
+
+def _band_rates(
+    bands: npt.NDArray[Any], y: Floats, accounts: npt.NDArray[Any], prior: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the churn rate each band had, the prior where too few accounts had it; never falling."""
+    rates: dict[str, float] = {}
+    highest = 0.0
+    for band in BANDS:
+        inside = bands == band
+        known = len(pd.unique(accounts[inside])) >= BEST_GUESS_ACCOUNTS
+        highest = max(highest, float(y[inside].mean()) if known else prior[band])
+        rates[band] = highest
+    return rates

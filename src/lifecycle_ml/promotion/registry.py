@@ -1,0 +1,145 @@
+"""MLflow: runs, versions and aliases. The one module that imports it; serving needs none of this."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# MLflow reports use to its makers unless told not to before it is imported; we phone nobody.
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["DO_NOT_TRACK"] = "true"
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from lifecycle_ml.models.bundle import Bundle
+
+for noisy in ("mlflow", "alembic"):
+    logging.getLogger(noisy).setLevel(logging.WARNING)
+
+CHAMPION = "champion"
+_LONGEST_PARAM = 500
+_MLMODEL = """\
+artifact_path: bundle
+flavors:
+  python_function:
+    data: bundle
+    env:
+      virtualenv: python_env.yaml
+    loader_module: lifecycle_ml.promotion.served
+    python_version: {python}
+"""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a training leaves behind: settings, figures, texts, and the bundle it made."""
+
+    recipe: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    texts: Mapping[str, str]
+    """Artefacts by file name: model card, feature list, figures."""
+    bundle: Bundle | None
+    """The fitted model, registered as a version; None where none was fitted."""
+    rules: Bundle
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Runs and registered models at one tracking address."""
+
+    client: MlflowClient
+    artifacts: str | None
+
+    @classmethod
+    def open(cls, uri: str) -> Registry:
+        """Open the tracking database; a SQLite file is made where there is none (about 9 s)."""
+        artifacts = None
+        if uri.startswith("sqlite:///"):
+            folder = Path(uri.removeprefix("sqlite:///")).resolve().parent
+            folder.mkdir(parents=True, exist_ok=True)
+            artifacts = (folder / "artifacts").as_uri()
+        return cls(MlflowClient(tracking_uri=uri, registry_uri=uri), artifacts)
+
+    def log(self, record: Record) -> tuple[str, str | None]:
+        """Log one training. Returns the run's id and the registered version (None without a model)."""
+        run = self.client.create_run(self._experiment(record.recipe), run_name=record.recipe)
+        run_id = str(run.info.run_id)
+        try:
+            version = self._fill(run_id, record)
+        except BaseException:
+            self.client.set_terminated(run_id, status="FAILED")
+            raise
+        self.client.set_terminated(run_id)
+        return run_id, version
+
+    def champion(self, recipe: str) -> str | None:
+        """Return the version under the alias `champion`, None where there is none."""
+        try:
+            return str(self.client.get_model_version_by_alias(recipe, CHAMPION).version)
+        except MlflowException:
+            return None
+
+    def crown(self, recipe: str, version: str) -> None:
+        """Give a version the alias `champion`."""
+        self.client.set_registered_model_alias(recipe, CHAMPION, version)
+
+    def _experiment(self, name: str) -> str:
+        found = self.client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        location = None if self.artifacts is None else f"{self.artifacts}/{name}"
+        return str(self.client.create_experiment(name, artifact_location=location))
+
+    def _fill(self, run_id: str, record: Record) -> str | None:
+        self.client.log_batch(
+            run_id,
+            metrics=[Metric(name, value, 0, 0) for name, value in record.metrics.items()],
+            params=[Param(name, str(value)[:_LONGEST_PARAM]) for name, value in record.params.items()],
+            tags=[RunTag(name, value) for name, value in record.tags.items()],
+        )
+        for name, text in record.texts.items():
+            self.client.log_text(run_id, text, name)
+        with tempfile.TemporaryDirectory() as folder:
+            record.rules.save(Path(folder) / "rules")
+            self.client.log_artifacts(run_id, str(Path(folder) / "rules"), "rules")
+        if record.bundle is None:
+            return None
+        with tempfile.TemporaryDirectory() as folder:
+            _write_model(Path(folder), record.bundle)
+            self.client.log_artifacts(run_id, folder, "model")
+        try:
+            self.client.create_registered_model(record.recipe)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        version = self.client.create_model_version(
+            record.recipe,
+            source=f"{self.client.get_run(run_id).info.artifact_uri}/model",
+            run_id=run_id,
+            tags={"digest": record.bundle.digest, **record.tags},
+        )
+        return str(version.version)
+
+
+def _write_model(folder: Path, bundle: Bundle) -> None:
+    """Write the bundle as an MLflow model folder, by hand: MLflow's own writer would pickle or guess."""
+    import platform
+    from importlib.metadata import version
+
+    bundle.save(folder / "bundle")
+    requirement = f"lifecycle_ml=={version('lifecycle_ml')}"
+    python = platform.python_version()
+    (folder / "MLmodel").write_text(_MLMODEL.format(python=python), encoding="utf-8")
+    (folder / "requirements.txt").write_text(requirement + "\n", encoding="utf-8")
+    (folder / "python_env.yaml").write_text(
+        f"python: {python}\ndependencies:\n- -r requirements.txt\n", encoding="utf-8"
+    )

@@ -1,0 +1,284 @@
+"""Train a recipe: from tables to a challenger, its record, and the bundle that serves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lifecycle_ml.errors import BundleError, ConfigError, did_you_mean
+from lifecycle_ml.matrix.build import build_matrix
+from lifecycle_ml.matrix.feature import FeatureSet
+from lifecycle_ml.matrix.load import load_features
+from lifecycle_ml.models.bundle import Bundle
+from lifecycle_ml.outcomes.recipe import Recipe, load_recipe
+from lifecycle_ml.outcomes.snapshots import snapshots
+from lifecycle_ml.promotion.card import write_card
+from lifecycle_ml.promotion.challenger import Challenger, build_challenger, plain
+from lifecycle_ml.settings import Settings
+from lifecycle_ml.tables.source import Tables
+from lifecycle_ml.workspace import Workspace
+
+Progress = Callable[[str, int, int], None]
+
+SIGNS = {"raises": 1, "lowers": -1, "none": 0}
+SHOWN = (
+    "auroc",
+    "average_precision",
+    "log_loss",
+    "brier",
+    "top_decile_lift",
+    "calibration_slope",
+    "observed_expected",
+)
+RULES_VERSION = "rules"
+"""Version of what serves where no registered model does."""
+
+
+def _quiet(_step: str, _done: int, _total: int) -> None:
+    """Show no progress."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What came of a training. `version` is the registry's, None where no model was fitted."""
+
+    recipe: str
+    version: str | None
+    promoted: bool
+    run_id: str
+    challenger: Challenger
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of `train --json`: figures at the headline horizon, each with its interval."""
+        evaluation = self.challenger.evaluation
+        return {
+            "recipe": self.recipe,
+            "version": self.version,
+            "promoted": self.promoted,
+            "refusals": [refusal.to_json() for refusal in self.challenger.refusals],
+            "metrics": _shown(plain(evaluation.metrics)),
+            "baselines": {name: _shown(plain(figures)) for name, figures in evaluation.baselines.items()},
+        }
+
+
+def train(
+    workspace: Workspace,
+    settings: Settings,
+    recipe_name: str,
+    tables: Tables,
+    as_of: date,
+    *,
+    seed: int = 0,
+    predictions: Path | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train a challenger on everything known at `as_of`, log it, and let it serve if it may.
+
+    It becomes champion only where no model serves and the gate refuses nothing; where none serves and it is
+    refused, the best rule serves. `predictions` names a Parquet file for every out-of-time prediction.
+    Raises: ConfigError for an unknown recipe or a recipe that leaves no feature to learn from.
+    """
+    from lifecycle_ml.promotion.registry import Record, Registry
+
+    tell = progress or _quiet
+    recipe = load_recipe(workspace, recipe_name)
+    features = load_features(workspace).available(tables)
+    inputs = inputs_of(features, recipe)
+    tell("labelling snapshots", 0, 1)
+    labels = snapshots(tables, recipe, as_of)
+    tell("labelling snapshots", 1, 1)
+    tell("building the training matrix", 0, 1)
+    matrix = build_matrix(tables, features, labels[["account_id", "as_of", "known_at"]])
+    tell("building the training matrix", 1, 1)
+    data = describe(labels, tables.fingerprint, as_of)
+    challenger = build_challenger(
+        matrix,
+        labels,
+        inputs,
+        recipe,
+        as_of,
+        seed=seed,
+        segments=segments_of(tables),
+        as_of_today=features.as_of_today,
+        data=data,
+        num_threads=settings.threads,
+        progress=tell,
+    )
+    if predictions is not None:
+        predictions.parent.mkdir(parents=True, exist_ok=True)
+        challenger.predictions.to_parquet(predictions, index=False)
+    tell("recording the run", 0, 1)
+    registry = Registry.open(settings.mlflow_tracking_uri)
+    serving = champion(settings, recipe_name)
+    promoted = challenger.serves.source == "model" and (serving is None or serving.source == "rules")
+    run_id, version = registry.log(
+        Record(
+            recipe=recipe_name,
+            params={"seed": seed, "as_of": as_of, **_flat(recipe.model_dump())},
+            metrics=_metrics(challenger),
+            tags={
+                "gate": "refused" if challenger.refusals else "passed",
+                "tier": challenger.tier.name,
+                "data": str(data["fingerprint"]),
+            },
+            texts={
+                "model_card.md": write_card(challenger, recipe, inputs, data),
+                "features.json": json.dumps(inputs, indent=1),
+                "figures.json": json.dumps(
+                    challenger.evaluation.to_json()
+                    | {"refusals": [refusal.to_json() for refusal in challenger.refusals]},
+                    indent=1,
+                ),
+            },
+            bundle=challenger.bundle,
+            rules=challenger.rules,
+        )
+    )
+    if promoted and version is not None:
+        registry.crown(recipe_name, version)
+        export(settings, recipe_name, challenger.serves, version)
+    elif serving is None or serving.source == "rules":
+        export(settings, recipe_name, challenger.rules, RULES_VERSION)
+    tell("recording the run", 1, 1)
+    return TrainingResult(recipe_name, version, promoted, run_id, challenger)
+
+
+def inputs_of(features: FeatureSet, recipe: Recipe) -> dict[str, int]:
+    """Return what the recipe learns from: feature name to direction (+1 raises the risk, -1 lowers it, or 0).
+
+    Features that are not for models, that rest on columns overwritten in place (unless the recipe allows
+    them), or that the recipe leaves out, are not among them. Raises: ConfigError for an unknown name in
+    leave_out, or if nothing is left.
+    """
+    for name in recipe.leave_out:
+        if name not in features.names:
+            raise ConfigError(
+                f"training/{recipe.name}.toml: leave_out names {name!r}, which is no available feature."
+                f"{did_you_mean(name, features.names)}"
+            )
+    without = set(recipe.leave_out)
+    if not recipe.allow_as_of_today:
+        without |= set(features.as_of_today)
+    inputs = {
+        feature.name: SIGNS[feature.direction]
+        for feature in features.for_model
+        if feature.name not in without
+    }
+    if not inputs:
+        raise ConfigError(
+            f"training/{recipe.name}.toml: no feature is left to learn from; see `lifecycle check features`."
+        )
+    return inputs
+
+
+def segments_of(tables: Tables) -> dict[str, str]:
+    """Return each account's segment as of today: references are grouped by it, nothing learns from it."""
+    accounts = tables["accounts"]
+    latest = accounts.filter(accounts.superseded_at.isnull() & accounts.segment.notnull())  # noqa: PD004 (ibis)
+    frame = latest.select("account_id", "segment").execute()
+    return dict(zip(frame["account_id"].astype(str), frame["segment"].astype(str), strict=True))
+
+
+def describe(labels: pd.DataFrame, fingerprint: str, as_of: date) -> dict[str, Any]:
+    """Return what a bundle says of its data."""
+    return {
+        "fingerprint": fingerprint,
+        "data_through": as_of.isoformat(),
+        "snapshots": len(labels),
+        "accounts": int(labels["account_id"].nunique()),
+        "first": str(labels["as_of"].min().date()) if len(labels) else None,
+        "last": str(labels["as_of"].max().date()) if len(labels) else None,
+    }
+
+
+def export(settings: Settings, recipe_name: str, bundle: Bundle, version: str) -> None:
+    """Write the bundle under its digest and point the recipe at it; the one before stays for rollback."""
+    bundle.save(folder_of(settings, bundle.digest))
+    pointer = settings.bundles / f"{recipe_name}.json"
+    before = _pointer(pointer)
+    if before is not None and before.get("digest") == bundle.digest:
+        before = before.get("previous")
+    elif before is not None:
+        before = {"digest": before.get("digest"), "version": before.get("version")}
+    draft = pointer.with_suffix(".json.draft")
+    draft.write_text(
+        json.dumps({"digest": bundle.digest, "version": version, "previous": before}, indent=1) + "\n",
+        encoding="utf-8",
+    )
+    draft.replace(pointer)
+
+
+def champion(settings: Settings, recipe_name: str) -> Bundle | None:
+    """Return the bundle that serves a recipe, with its version; None where nothing was exported yet.
+
+    A bundle that was tampered with or half written is never returned: the previous one goes on serving.
+    Raises: BundleError where that one is damaged too, or there is none.
+    """
+    pointer = _pointer(settings.bundles / f"{recipe_name}.json")
+    if pointer is None:
+        return None
+    first: BundleError | None = None
+    for entry in (pointer, pointer.get("previous")):
+        if not entry:
+            continue
+        digest, version = str(entry.get("digest")), str(entry.get("version"))
+        try:
+            bundle = Bundle.load(folder_of(settings, digest), digest, num_threads=settings.threads)
+        except BundleError as error:
+            first = first or error
+        else:
+            return replace(bundle, version=version)
+    assert first is not None
+    raise first
+
+
+def folder_of(settings: Settings, digest: str) -> Path:
+    """Return the folder of an exported bundle."""
+    return settings.bundles / digest.removeprefix("sha256:")
+
+
+def _pointer(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BundleError(f"{path.name} in the bundles folder is not valid JSON: {error}.") from error
+    if not isinstance(found, dict) or not isinstance(found.get("digest"), str):
+        raise BundleError(f"{path.name} in the bundles folder names no digest.")
+    return found
+
+
+def _shown(figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: figures[name] for name in SHOWN if name in figures}
+
+
+def _metrics(challenger: Challenger) -> dict[str, float]:
+    evaluation = challenger.evaluation
+    found = dict(evaluation.metrics)
+    found |= {f"gain_over_{name}": interval for name, interval in evaluation.gains.items()}
+    found |= {f"unseen_accounts_{name}": interval for name, interval in evaluation.unseen.items()}
+    metrics = {}
+    for name, interval in found.items():
+        for end in ("value", "low", "high"):
+            number = getattr(interval, end)
+            if np.isfinite(number):
+                metrics[name if end == "value" else f"{name}_{end}"] = float(number)
+    return metrics | {name: float(count) for name, count in evaluation.counts.items()}
+
+
+def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
