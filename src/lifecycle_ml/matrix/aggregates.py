@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import ibis
@@ -35,11 +35,13 @@ def aggregate_rows(table: ibis.Table, name: str, spine: ibis.Table, wanted: Mapp
         if reach is not None:
             tests.append(happened >= spine.as_of - ibis.interval(days=reach))
     known = as_known(spine.inner_join(table, tests), schema)
+    today = known.as_of.date()
     known = known.mutate(
+        **{_past(ago): today - ibis.interval(days=ago) for ago in sorted({w.ago for w in wanted.values()})},
         **{
-            _past(ago): known.as_of.date() - ibis.interval(days=ago)
-            for ago in {w.ago for w in wanted.values()}
-        }
+            _age(at): today.delta(known[at].cast("date"), unit="day")
+            for at in sorted({leaf.dated_by for leaf in wanted.values() if leaf.dated_by})
+        },
     )
     columns: dict[str, Any] = {}
     for key, leaf in wanted.items():
@@ -78,7 +80,7 @@ def visible_from(instant: Any, *, midnights: bool) -> Any:
     return ibis.ifelse(instant > midnight, midnight + ibis.interval(days=1), midnight)
 
 
-def _reach(wanted: Sequence[Rows] | Any, happened: str) -> int | None:
+def _reach(wanted: Iterable[Rows], happened: str) -> int | None:
     """How many days back any of them looks, where all look through a window on the row's own date."""
     reach = 0
     for leaf in wanted:
@@ -149,15 +151,15 @@ def unstamped(text: Any, leaf: Rows) -> Any:
 
 
 def _window(known: ibis.Table, leaf: Rows) -> list[Any]:
+    # Windows begin and end at midnights, so whole days tell which side of them an instant lies.
     if leaf.dated_by is None:
         return []
-    at = _instant(known[leaf.dated_by])
-    end = known[_past(leaf.ago)].cast("timestamp")
+    age = known[_age(leaf.dated_by)]
     tests = []
     if leaf.days is not None:
-        tests.append(at >= end - ibis.interval(days=leaf.days))
+        tests.append(age <= leaf.ago + leaf.days)
     if leaf.days is not None or (leaf.ago and leaf.dated_by == SCHEMAS[leaf.table].happened):
-        tests.append(at < end)
+        tests.append(age > leaf.ago)
     return tests
 
 
@@ -176,6 +178,10 @@ def _all_of(tests: list[Any]) -> Any:
     for test in tests[1:]:
         met &= test
     return met
+
+
+def _age(dated_by: str) -> str:
+    return f"age_{dated_by}"
 
 
 def _past(ago: int) -> str:
