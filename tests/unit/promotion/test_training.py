@@ -1,0 +1,199 @@
+"""Training end to end on a small simulated company: record, registry, export, and what serves."""
+
+import json
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pandas as pd
+import pytest
+
+from lifecycle_ml.errors import BundleError, ConfigError
+from lifecycle_ml.matrix.load import load_features
+from lifecycle_ml.outcomes.recipe import load_recipe
+from lifecycle_ml.promotion.training import champion, export, inputs_of, train
+from lifecycle_ml.settings import Settings
+from lifecycle_ml.simulate.company import simulate_company
+from lifecycle_ml.tables.source import tables_from_frames
+from lifecycle_ml.workspace import Workspace, standard_root
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """A workspace of its own: the standard features, and a recipe with a small bag."""
+    root = tmp_path_factory.mktemp("company")
+    (root / "training").mkdir()
+    text = (standard_root() / "training" / "churn.toml").read_text(encoding="utf-8")
+    text = text.replace("members = 10 ", "members = 4 ").replace("trees = 150", "trees = 40")
+    text = text.replace("learning_rate = 0.03", "learning_rate = 0.1")
+    (root / "training" / "churn.toml").write_text(text, encoding="utf-8")
+    return Workspace(root=root, standard=standard_root())
+
+
+@pytest.fixture(scope="module")
+def company():
+    """Tables of 250 accounts over two years."""
+    made = simulate_company(11, 250, days=730)
+    return tables_from_frames(made.tables), made.first + timedelta(days=730)
+
+
+@pytest.fixture(scope="module")
+def trained(workspace, company):
+    """The first training of that company."""
+    tables, as_of = company
+    settings = Settings.read(workspace.root, environ={"LIFECYCLE_THREADS": "1"})
+    steps = []
+    predictions = workspace.root / "out" / "predictions.parquet"
+    result = train(
+        workspace,
+        settings,
+        "churn",
+        tables,
+        as_of,
+        predictions=predictions,
+        progress=lambda step, done, total: steps.append((step, done, total)),
+    )
+    return settings, result, steps, predictions
+
+
+pytestmark = pytest.mark.slow
+
+
+def test_answers_with_the_agreed_document(trained):
+    """Exactly the keys of `train --json`, and plain JSON."""
+    _, result, _, _ = trained
+    document = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert list(document) == ["recipe", "version", "promoted", "refusals", "metrics", "baselines"]
+    assert set(document["baselines"]) >= {"base_rate", "renewal_calendar", "usage_drop", "recency_frequency"}
+    for figures in (document["metrics"], *document["baselines"].values()):
+        for figure in figures.values():
+            assert set(figure) >= {"value", "low", "high"}
+    for refusal in document["refusals"]:
+        assert set(refusal) == {"rule", "saw", "needs"}
+
+
+def test_what_may_serve_is_exported_and_loads(trained):
+    """The pointer names the digest of what the gate lets serve, and the folder proves it."""
+    settings, result, _, _ = trained
+    serving = champion(settings, "churn")
+    assert serving.digest == result.challenger.serves.digest
+    assert result.promoted == (serving.source == "model")
+    pointer = json.loads((settings.bundles / "churn.json").read_text())
+    assert pointer["digest"] == serving.digest
+    assert serving.version == (result.version if result.promoted else "rules")
+
+
+def test_predictions_are_written_as_agreed(trained):
+    """Account, date, horizon, probability, outcome and fold of every out-of-time row."""
+    _, result, _, path = trained
+    frame = pd.read_parquet(path)
+    assert list(frame.columns) == ["account_id", "as_of", "horizon_days", "probability", "outcome", "fold"]
+    assert len(frame) == len(result.challenger.predictions)
+
+
+def test_progress_reaches_its_end(trained):
+    """Every step that began is told done."""
+    _, _, steps, _ = trained
+    assert {step for step, done, total in steps if done == total} == {step for step, _, _ in steps}
+
+
+def test_the_run_is_recorded_with_card_and_version(trained):
+    """Parameters, figures, feature list, fingerprint, card and the registered version."""
+    settings, result, _, _ = trained
+    from lifecycle_ml.promotion.registry import Registry
+
+    client = Registry.open(settings.mlflow_tracking_uri).client
+    run = client.get_run(result.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["label.headline_days"] == "90"
+    assert run.data.tags["data"].startswith("sha256:")
+    names = {item.path for item in client.list_artifacts(result.run_id)}
+    assert {"model_card.md", "features.json", "figures.json", "rules"} <= names
+    if result.version is not None:
+        assert "model" in names
+        version = client.get_model_version("churn", result.version)
+        assert version.tags["digest"] == result.challenger.bundle.digest
+        assert version.run_id == result.run_id
+
+
+def test_a_champion_goes_on_serving_when_another_is_trained(trained, workspace, company):
+    """A second training registers a challenger of the same digest and does not touch the pointer."""
+    settings, first, _, _ = trained
+    tables, as_of = company
+    if not first.promoted:
+        export(settings, "churn", first.challenger.bundle, "1")
+    before = (settings.bundles / "churn.json").read_text()
+    second = train(workspace, settings, "churn", tables, as_of)
+    assert second.challenger.bundle.digest == first.challenger.bundle.digest
+    assert second.promoted is False
+    assert int(second.version) == int(first.version) + 1
+    assert (settings.bundles / "churn.json").read_text() == before
+
+
+def test_nothing_serves_before_the_first_training(tmp_path):
+    """No pointer, no champion."""
+    assert champion(Settings.read(tmp_path, environ={}), "churn") is None
+
+
+def test_a_damaged_champion_gives_way_to_the_one_before(trained, tmp_path):
+    """Tampered with, it is not served; without another it is an error."""
+    _, result, _, _ = trained
+    settings = Settings.read(tmp_path, environ={})
+    export(settings, "churn", result.challenger.rules, "rules")
+    export(settings, "churn", result.challenger.bundle, "7")
+    assert champion(settings, "churn").version == "7"
+    folder = settings.bundles / result.challenger.bundle.digest.removeprefix("sha256:")
+    (folder / "manifest.json").write_text("{}")
+    assert champion(settings, "churn").digest == result.challenger.rules.digest
+    rules = settings.bundles / result.challenger.rules.digest.removeprefix("sha256:")
+    (rules / "digest").unlink()
+    with pytest.raises(BundleError, match=r"manifest\.json was changed"):
+        champion(settings, "churn")
+
+
+def test_as_of_today_and_left_out_features_are_no_inputs(workspace, company):
+    """What is overwritten in place, not for models, or left out by the recipe is not learned from."""
+    tables, _ = company
+    features = load_features(workspace).available(tables)
+    recipe = load_recipe(workspace, "churn")
+    inputs = inputs_of(features, recipe)
+    assert {"icp_fit", "segment", "notice_given"}.isdisjoint(inputs)
+    assert inputs["active_users_28d"] == -1
+    assert inputs["open_severe_tickets"] == 1
+    allowed = inputs_of(features, recipe.model_copy(update={"allow_as_of_today": True}))
+    assert "icp_fit" in allowed
+    fewer = inputs_of(features, recipe.model_copy(update={"leave_out": ("arr",)}))
+    assert set(inputs) - set(fewer) == {"arr"}
+    with pytest.raises(ConfigError, match=r"leave_out names 'ar'.*Did you mean 'arr'"):
+        inputs_of(features, recipe.model_copy(update={"leave_out": ("ar",)}))
+
+
+def test_too_short_a_history_is_refused_and_rules_serve(workspace, company, tmp_path):
+    """Trained half a year after the first contract, the answer is a number of accounts, not an error."""
+    tables, _ = company
+    settings = replace(Settings.read(tmp_path, environ={}), threads=1)
+    result = train(workspace, settings, "churn", tables, date(2023, 11, 1))
+    assert result.promoted is False
+    assert result.version is None
+    assert result.to_json()["refusals"][0]["rule"] == "too_few_events"
+    assert champion(settings, "churn").source == "rules"
+
+
+def test_mlflow_loads_a_registered_version_without_pickle(trained):
+    """`models:/churn/1` scores a matrix as the bundle does."""
+    import warnings
+
+    settings, result, _, _ = trained
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow
+
+        mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
+        mlflow.set_registry_uri(settings.mlflow_tracking_uri)
+        loaded = mlflow.pyfunc.load_model("models:/churn/1")
+    bundle = result.challenger.bundle
+    matrix = pd.DataFrame({name: [None] for name in bundle.features}).astype(
+        dict.fromkeys(bundle.ranges, "float64")
+    )
+    matrix.insert(0, "account_id", "A")
+    matrix.insert(1, "as_of", pd.Timestamp("2025-01-01"))
+    pd.testing.assert_frame_equal(loaded.predict(matrix), bundle.score(matrix))
