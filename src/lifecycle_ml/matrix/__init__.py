@@ -1,0 +1,1 @@
+"""Feature definitions in, one pass over the events, the matrix out."""

@@ -9,7 +9,7 @@ import ibis
 from sqlglot import exp
 
 from lifecycle_ml.conditions.translate import to_ibis
-from lifecycle_ml.matrix.measures import AS_OF, Rows, parsed
+from lifecycle_ml.matrix.nodes import AS_OF, Rows, parsed
 from lifecycle_ml.tables.clock import as_known
 from lifecycle_ml.tables.schema import SCHEMAS
 

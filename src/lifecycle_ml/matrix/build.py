@@ -12,7 +12,7 @@ from lifecycle_ml.errors import DefinitionError, LifecycleError
 from lifecycle_ml.matrix.aggregates import aggregate_rows, feed_ages, unstamped
 from lifecycle_ml.matrix.events import aggregate_events
 from lifecycle_ml.matrix.feature import USUAL, FeatureSet
-from lifecycle_ml.matrix.measures import (
+from lifecycle_ml.matrix.nodes import (
     EVENTS,
     Arithmetic,
     Choice,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from lifecycle_ml.errors import DefinitionError, did_you_mean
-from lifecycle_ml.matrix.measures import Choice, Measure, OwnPast, Rows, leaves, wrong
+from lifecycle_ml.matrix.nodes import Choice, Measure, OwnPast, Rows, leaves, wrong
 from lifecycle_ml.tables.schema import CATEGORIES, SCHEMAS
 
 if TYPE_CHECKING:

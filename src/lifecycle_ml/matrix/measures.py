@@ -14,314 +14,49 @@ null in all rows is null. Arithmetic with null is null, and so is division by ze
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
-from typing import Literal
+from lifecycle_ml.matrix.nodes import (
+    AS_OF,
+    Choice,
+    Constant,
+    DaysSince,
+    Measure,
+    OnlyIf,
+    OwnPast,
+    Rows,
+    YesNo,
+    as_measure,
+    leaves,
+    wrong,
+)
+from lifecycle_ml.tables.schema import SCHEMAS
 
-from sqlglot import exp
-
-from lifecycle_ml.conditions.grammar import Kind, read_expression
-from lifecycle_ml.errors import ConditionError, DefinitionError, did_you_mean
-from lifecycle_ml.tables.schema import SCHEMAS, Type
-
-Verb = Literal["count", "total", "distinct", "largest", "smallest", "latest"]
-AS_OF = "as_of"
-EVENTS = "usage_events"
-NOT_FOR_FEATURES = ("outcomes", "fx_rates")
-"""Tables no feature may read: outcomes are what is predicted, rates belong to reports."""
+__all__ = [
+    "IN_FORCE",
+    "Measure",
+    "change",
+    "count",
+    "days_since",
+    "days_until",
+    "distinct",
+    "first_of",
+    "greatest",
+    "largest",
+    "latest",
+    "leaves",
+    "mean",
+    "only_if",
+    "own_past",
+    "present",
+    "share",
+    "smallest",
+    "total",
+]
 
 IN_FORCE = (
     "starts_on <= as_of AND coalesce(ends_on > as_of, TRUE) AND coalesce(cancelled_on > as_of, TRUE) "
     "AND coalesce(is_recurring, TRUE)"
 )
 """A recurring contract that is active on as_of (or, with `ago`, was active then, as known now)."""
-
-_KINDS: dict[Type, Kind] = {
-    Type.TEXT: "text",
-    Type.TEXTS: "text",
-    Type.WHOLE: "number",
-    Type.NUMBER: "number",
-    Type.YES_NO: "yes_no",
-    Type.DATE: "date",
-    Type.INSTANT: "date",
-}
-
-
-class Measure:
-    """Base of all measures; knows arithmetic, its leaves and how to move into the past."""
-
-    kind: Kind = "number"
-
-    @property
-    def children(self) -> tuple[Measure, ...]:
-        """The measures this one is computed from."""
-        return ()
-
-    def before(self, days: int) -> Measure:
-        """Return the same measure as of `days` earlier, from what is known now."""
-        raise AssertionError(f"{type(self).__name__} does not say how it moves {days} days back")
-
-    def __add__(self, other: Measure | float) -> Measure:
-        return Arithmetic("+", self, _measure(other))
-
-    def __sub__(self, other: Measure | float) -> Measure:
-        return Arithmetic("-", self, _measure(other))
-
-    def __mul__(self, other: Measure | float) -> Measure:
-        return Arithmetic("*", self, _measure(other))
-
-    def __truediv__(self, other: Measure | float) -> Measure:
-        """Ratio; null where the denominator is zero or null."""
-        return Arithmetic("/", self, _measure(other))
-
-
-@dataclass(frozen=True)
-class Rows(Measure):
-    """One aggregate over the rows of one table; the leaf every measure rests on."""
-
-    verb: Verb
-    table: str
-    column: str | None = None
-    where: str | None = None
-    on: str | None = None
-    days: int | None = None
-    ago: int = 0
-
-    def __post_init__(self) -> None:
-        place = f"{self.verb}({self.table!r})"
-        readable = [name for name in SCHEMAS if name not in NOT_FOR_FEATURES]
-        if self.table not in readable:
-            raise wrong(f"{place}: no table {self.table!r} for features.{did_you_mean(self.table, readable)}")
-        if self.verb == "count" and self.column is not None:
-            raise wrong(f"{place}: counting rows takes no column; use where=.")
-        if self.verb != "count" and self.column is None:
-            raise wrong(f"{place}: which column? Name one.")
-        for name, value, least in (("days", self.days, 1), ("ago", self.ago, 0)):
-            if value is not None and (not isinstance(value, int) or value < least):
-                raise wrong(f"{place}: {name} is {value!r}; give a whole number of days from {least}.")
-        self._check_expressions(place)
-
-    def _check_expressions(self, place: str) -> None:
-        happened = SCHEMAS[self.table].happened
-        if self.where is not None and parsed(self.table, self.where, place).kind not in {"yes_no", None}:
-            raise wrong(
-                f"{place}: where={self.where!r} is a value, not a condition; compare it with something."
-            )
-        if self.column is not None:
-            kind = parsed(self.table, self.column, place).kind
-            if self.verb == "total" and kind in {"text", "date"}:
-                raise wrong(f"{place}: {self.column!r} holds {kind}, which does not add up.")
-            if self.verb in {"largest", "smallest"} and kind == "text":
-                raise wrong(f"{place}: {self.column!r} holds text; use latest().")
-        if (self.days is not None or self.verb == "latest") and self.dated_by is None:
-            dates = [c.name for c in SCHEMAS[self.table].columns if _KINDS[c.type] == "date"]
-            raise wrong(f"{place}: rows of {self.table} have no date of their own; say on={dates[0]!r}.")
-        if self.on is not None:
-            known = SCHEMAS[self.table].by_name
-            if self.on not in known or _KINDS[known[self.on].type] != "date":
-                dates = [name for name, c in known.items() if _KINDS[c.type] == "date"]
-                raise wrong(
-                    f"{place}: on={self.on!r} is no date of {self.table}.{did_you_mean(self.on, dates)}"
-                )
-        if self.table == EVENTS:
-            # Events are read once for all as_of dates, before any of them is known.
-            if self.days is None:
-                raise wrong(f"{place}: usage events need a window; say days=.")
-            if self.on not in {None, happened}:
-                raise wrong(f"{place}: usage events are dated by {happened}; leave out on=.")
-            if any(AS_OF in columns_of(self.table, text) for text in (self.where, self.column) if text):
-                raise wrong(f"{place}: conditions on usage events cannot use as_of; use days= and ago=.")
-
-    @property
-    def kind(self) -> Kind:  # type: ignore[override]
-        """What kind of value the measure has."""
-        if self.verb in {"count", "total", "distinct"} or self.column is None:
-            return "number"
-        return parsed(self.table, self.column, self.verb).kind or "number"
-
-    @property
-    def dated_by(self) -> str | None:
-        """The date column a window looks at."""
-        return self.on or SCHEMAS[self.table].happened
-
-    @property
-    def columns(self) -> frozenset[str]:
-        """The columns it reads."""
-        named = {name for text in (self.where, self.column) if text for name in columns_of(self.table, text)}
-        if self.on or self.days is not None or self.verb == "latest":
-            named.add(str(self.dated_by))
-        return frozenset(named - {AS_OF})
-
-    @property
-    def needed(self) -> frozenset[str]:
-        """The columns a source must provide: those named outside coalesce(), which says how to do without."""
-        texts = [text for text in (self.where, self.column) if text]
-        named = {name for text in texts for name in _outside_coalesce(self.table, text)}
-        if self.on or self.days is not None:
-            named.add(str(self.dated_by))
-        return frozenset(named - {AS_OF})
-
-    def before(self, days: int) -> Rows:
-        """Return the same measure as of `days` earlier."""
-        return replace(self, ago=self.ago + days)
-
-
-@dataclass(frozen=True)
-class DaysSince(Measure):
-    """Calendar days from a date to as_of: 1 for yesterday, negative for the future."""
-
-    date: Rows
-
-    def __post_init__(self) -> None:
-        if self.date.kind != "date":
-            raise wrong(f"days since {self.date.column!r}: that is no date of {self.date.table}.")
-
-    @property
-    def children(self) -> tuple[Measure, ...]:
-        """The date."""
-        return (self.date,)
-
-    def before(self, days: int) -> DaysSince:
-        """Return the same measure as of `days` earlier."""
-        return DaysSince(self.date.before(days))
-
-
-@dataclass(frozen=True)
-class YesNo(Measure):
-    """1 where the measure is above zero, 0 where it is zero, null where it is null."""
-
-    of: Measure
-    kind: Kind = "yes_no"
-
-    @property
-    def children(self) -> tuple[Measure, ...]:
-        """The measure asked about."""
-        return (self.of,)
-
-    def before(self, days: int) -> YesNo:
-        """Return the same measure as of `days` earlier."""
-        return YesNo(self.of.before(days))
-
-
-@dataclass(frozen=True)
-class Constant(Measure):
-    """A number."""
-
-    value: float
-
-    def before(self, days: int) -> Constant:  # noqa: ARG002 (a number does not age)
-        """Return itself."""
-        return self
-
-
-@dataclass(frozen=True)
-class Arithmetic(Measure):
-    """Two measures joined by +, -, * or /."""
-
-    operator: Literal["+", "-", "*", "/"]
-    left: Measure
-    right: Measure
-
-    def __post_init__(self) -> None:
-        for side in self.children:
-            if side.kind in {"text", "date"}:
-                raise wrong(f"{self.operator}: a measure holding {side.kind} cannot be calculated with.")
-
-    @property
-    def children(self) -> tuple[Measure, ...]:
-        """Both sides."""
-        return (self.left, self.right)
-
-    def before(self, days: int) -> Arithmetic:
-        """Return the same measure as of `days` earlier."""
-        return Arithmetic(self.operator, self.left.before(days), self.right.before(days))
-
-
-@dataclass(frozen=True)
-class Choice(Measure):
-    """The first measure that is not null, or the largest of them; sources may lack all but one."""
-
-    how: Literal["first", "greatest"]
-    of: tuple[Measure, ...]
-
-    @property
-    def kind(self) -> Kind:  # type: ignore[override]
-        """The kind of the first."""
-        return self.of[0].kind
-
-    @property
-    def children(self) -> tuple[Measure, ...]:
-        """The measures to choose from."""
-        return self.of
-
-    def before(self, days: int) -> Choice:
-        """Return the same measure as of `days` earlier."""
-        return Choice(self.how, tuple(measure.before(days) for measure in self.of))
-
-
-@dataclass(frozen=True)
-class OnlyIf(Measure):
-    """A measure where a condition holds (is above zero), else null."""
-
-    of: Measure
-    condition: Measure
-
-    @property
-    def kind(self) -> Kind:  # type: ignore[override]
-        """The kind of the measure."""
-        return self.of.kind
-
-    @property
-    def children(self) -> tuple[Measure, ...]:
-        """The measure and its condition."""
-        return (self.of, self.condition)
-
-    def before(self, days: int) -> OnlyIf:
-        """Return the same measure as of `days` earlier."""
-        return OnlyIf(self.of.before(days), self.condition.before(days))
-
-
-@dataclass(frozen=True)
-class FeedAge(Measure):
-    """Days since a table's first row, of whichever account, as known: how far back its feed reaches."""
-
-    table: str
-
-    def before(self, days: int) -> FeedAge:
-        """Return itself: the feed is as old as it is."""
-        raise AssertionError(f"the age of a feed is not moved {days} days back")
-
-
-@dataclass(frozen=True)
-class OwnPast(Measure):
-    """The average of the measure's previous windows that account and feeds both lived through."""
-
-    of: Measure
-    windows: int
-    length: int
-
-    @property
-    def previous(self) -> tuple[Measure, ...]:
-        """The measure in each previous window, the latest first."""
-        return tuple(self.of.before(self.length * k) for k in range(1, self.windows + 1))
-
-    @property
-    def ages(self) -> tuple[Measure, ...]:
-        """How long the account exists, and how far back the tables reach that windows look at."""
-        windowed = dict.fromkeys(leaf.table for leaf in leaves(self.of) if leaf.days is not None)
-        return (TENURE, *(FeedAge(table) for table in windowed if SCHEMAS[table].happened))
-
-    @property
-    def children(self) -> tuple[Measure, ...]:
-        """The previous windows, and what says which of them count."""
-        return (*self.previous, *self.ages)
-
-    def before(self, days: int) -> OwnPast:
-        """Return the same measure as of `days` earlier."""
-        raise wrong(f"own_past(): an average of the past cannot itself be moved {days} days back.")
 
 
 def count(
@@ -449,12 +184,12 @@ def days_until(table: str, column: str, *, where: str | None = None, ago: int = 
 
 def greatest(*measures: Measure | float) -> Measure:
     """Largest of several measures, nulls aside; available where a source has at least one of them."""
-    return Choice("greatest", tuple(map(_measure, measures)))
+    return Choice("greatest", tuple(map(as_measure, measures)))
 
 
 def first_of(*measures: Measure | float) -> Measure:
     """First of several measures that is not null; `first_of(measure, 0)` fills gaps with 0."""
-    return Choice("first", tuple(map(_measure, measures)))
+    return Choice("first", tuple(map(as_measure, measures)))
 
 
 def only_if(measure: Measure, condition: Measure) -> Measure:
@@ -479,78 +214,3 @@ def own_past(measure: Measure, windows: int = 3) -> Measure:
 def change(measure: Measure, windows: int = 3) -> Measure:
     """Ratio of a measure to its own past: 1 as usual, 0.5 half of usual; null where the past is 0 or null."""
     return measure / own_past(measure, windows)
-
-
-def leaves(measure: Measure) -> Iterator[Rows]:
-    """Walk the aggregates a measure rests on."""
-    if isinstance(measure, Rows):
-        yield measure
-    for child in measure.children:
-        yield from leaves(child)
-
-
-def feeds(measure: Measure) -> Iterator[str]:
-    """Walk the tables whose age a measure depends on."""
-    if isinstance(measure, FeedAge):
-        yield measure.table
-    for child in measure.children:
-        yield from feeds(child)
-
-
-def wrong(message: str) -> DefinitionError:
-    """Return a DefinitionError that starts with the file and line of the definition, where there is one."""
-    frame = sys._getframe(1)  # noqa: SLF001 (the only way to say where a definition was written)
-    room = Path(__file__).parent
-    while frame.f_back is not None and (
-        Path(frame.f_code.co_filename).parent == room or frame.f_code.co_filename.startswith("<")
-    ):
-        frame = frame.f_back
-    path = Path(frame.f_code.co_filename)
-    return DefinitionError(f"{path.parent.name}/{path.name}:{frame.f_lineno}: {message}")
-
-
-@dataclass(frozen=True)
-class Parsed:
-    """A checked expression over one table, and the kind of its value."""
-
-    tree: exp.Expr
-    kind: Kind | None
-
-
-def parsed(table: str, text: str, place: str) -> Parsed:
-    """Parse an expression over a table's columns and as_of. Raises: DefinitionError."""
-    try:
-        return _parse(table, text)
-    except ConditionError as error:
-        raise wrong(f"{place}: {error}") from error
-
-
-@lru_cache(maxsize=4096)
-def _parse(table: str, text: str) -> Parsed:
-    columns: dict[str, Kind] = {c.name: _KINDS[c.type] for c in SCHEMAS[table].columns}
-    tree, kind = read_expression(text, columns | {AS_OF: "date"}, table)
-    return Parsed(tree, kind)
-
-
-def columns_of(table: str, text: str) -> frozenset[str]:
-    """Return the columns (and `as_of`) an expression names."""
-    return frozenset(node.name for node in _parse(table, text).tree.find_all(exp.Column))
-
-
-def _outside_coalesce(table: str, text: str) -> frozenset[str]:
-    tree = _parse(table, text).tree
-    return frozenset(
-        node.name for node in tree.find_all(exp.Column) if node.find_ancestor(exp.Coalesce) is None
-    )
-
-
-def _measure(value: Measure | float) -> Measure:
-    if isinstance(value, Measure):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise wrong(f"{value!r} is neither a measure nor a number.")
-    return Constant(value)
-
-
-TENURE = DaysSince(Rows("largest", "accounts", "created_at"))
-"""Days since the account exists."""

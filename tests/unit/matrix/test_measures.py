@@ -15,11 +15,11 @@ from lifecycle_ml.matrix.measures import (
     greatest,
     largest,
     latest,
-    leaves,
     mean,
     own_past,
     total,
 )
+from lifecycle_ml.matrix.nodes import leaves
 
 WRONG = {
     "table": (lambda: count("ticket"), "no table 'ticket' for features. Did you mean 'tickets'"),
