@@ -31,7 +31,13 @@ def log_odds(rate: float) -> float:
 
 
 def fit_logistic(
-    X: Floats, y: Floats, offset: Floats | float = 0.0, penalty: Floats | float = 0.0, steps: int = 50
+    X: Floats,
+    y: Floats,
+    offset: Floats | float = 0.0,
+    penalty: Floats | float = 0.0,
+    *,
+    weight: Floats | None = None,
+    steps: int = 50,
 ) -> Floats:
     """Return the coefficients that maximise the penalised likelihood of `sigmoid(offset + X @ coefficients)`.
 
@@ -41,16 +47,17 @@ def fit_logistic(
     ridge = np.broadcast_to(np.asarray(penalty, dtype=np.float64), (columns,)) + 1e-9
     start = np.broadcast_to(np.asarray(offset, dtype=np.float64), (len(y),))
     beta = np.zeros(columns)
+    w = np.ones(len(y)) if weight is None else weight
 
     def loss(candidate: Floats) -> float:
         margin = start + X @ candidate
-        return float(np.logaddexp(0, margin).sum() - y @ margin + 0.5 * ridge @ candidate**2)
+        return float(w @ (np.logaddexp(0, margin) - y * margin) + 0.5 * ridge @ candidate**2)
 
     now = loss(beta)
     for _ in range(steps):
         p = sigmoid(start + X @ beta)
-        gradient = X.T @ (y - p) - ridge * beta
-        curvature = (X * (p * (1 - p))[:, None]).T @ X + np.diag(ridge)
+        gradient = X.T @ (w * (y - p)) - ridge * beta
+        curvature = (X * (w * p * (1 - p))[:, None]).T @ X + np.diag(ridge)
         step = np.linalg.solve(curvature, gradient)
         while (after := loss(beta + step)) > now + 1e-12 and np.abs(step).max() > 1e-10:
             step = step / 2

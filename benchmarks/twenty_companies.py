@@ -1,0 +1,184 @@
+"""How good is the churn model on companies it was never tuned on?
+
+    python -m benchmarks.twenty_companies --seeds 20 --out out/twenty_companies.jsonl
+
+Per company (2,000 accounts, three years, the standard features and recipe) the rolling-origin predictions at
+90 days are compared, on the same rows, with the four rules, the logistic regression and the true churn
+probability given the state at as_of. One JSON line per seed is written as it is done; a run that was stopped
+goes on where it ended. The summary at the end takes companies as the unit: means with 95% bootstrap intervals
+over seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from benchmarks.company_matrix import build_company
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from lifecycle_ml.models.logistic import fit_logistic
+from lifecycle_ml.promotion.backtest import LOGISTIC, MODEL, UNSEEN
+from lifecycle_ml.promotion.challenger import build_challenger
+
+FIRST_SEED = 5001
+"""Seeds from here on were used for nothing else."""
+BIN = 0.05
+"""Width, in log-odds, of the bins the calibration is pooled from."""
+
+
+def run_company(seed: int, accounts: int, threads: int) -> dict[str, Any]:
+    """Return one company's line: figures at 90 days on its out-of-time rows."""
+    began = time.perf_counter()
+    company = build_company(seed, accounts)
+    built = time.perf_counter()
+    challenger = build_challenger(
+        company.matrix,
+        company.labels,
+        company.inputs,
+        company.recipe,
+        company.data_through,
+        segments=company.segments,
+        num_threads=threads,
+        draws=500,
+    )
+    tried = challenger.backtest
+    if tried is None or MODEL not in tried.probabilities:
+        return {"seed": seed, "tier": challenger.tier.name, "rows": 0}
+    truth = tried.rows.merge(company.truth, "left", ["account_id", "as_of"], validate="one_to_one")[
+        "probability_90d"
+    ].to_numpy(dtype=float)
+    if np.isnan(truth).any():
+        raise ValueError(f"seed {seed}: {int(np.isnan(truth).sum())} rows have no true probability.")
+    y = tried.y
+    scores = {name: tried.at_headline(name) for name in (MODEL, UNSEEN, LOGISTIC, *tried.rules)}
+    scores = {name: p for name, p in scores.items() if name in tried.rules or name in tried.probabilities}
+    scores["truth"] = truth
+    p = scores[MODEL]
+    bins = np.round(np.log(p / (1 - p)) / BIN).astype(int)
+    pooled = pd.DataFrame({"bin": bins, "y": y}).groupby("bin")["y"].agg(["size", "sum"])
+    evaluation = challenger.evaluation
+    return {
+        "seed": seed,
+        "tier": challenger.tier.name,
+        "rows": len(y),
+        "churned_accounts": evaluation.counts["churned_accounts"],
+        "rate": float(y.mean()),
+        "average_precision": {n: float(average_precision_score(y, s)) for n, s in scores.items()},
+        "auroc": {n: float(roc_auc_score(y, s)) for n, s in scores.items()},
+        "expected": float(p.sum()),
+        "observed": float(y.sum()),
+        "slope": evaluation.metrics["calibration_slope"].to_json(),
+        "bins": [[int(b), int(r["size"]), int(r["sum"])] for b, r in pooled.iterrows()],
+        "refusals": [refusal.to_json() for refusal in challenger.refusals],
+        "seconds": {
+            "company": round(built - began, 1),
+            "challenger": round(time.perf_counter() - built, 1),
+        },
+    }
+
+
+def summarise(lines: list[dict[str, Any]], draws: int = 2000) -> dict[str, Any]:
+    """Return means over companies with 95% bootstrap intervals, companies drawn with replacement."""
+    lines = [line for line in lines if line["rows"]]
+    random = np.random.default_rng(0)
+    drawn = random.integers(0, len(lines), (draws, len(lines)))
+    ap = pd.DataFrame([line["average_precision"] for line in lines])
+    rules = ap.drop(columns=[c for c in (MODEL, UNSEEN, LOGISTIC, "truth") if c in ap])
+
+    def interval(values: np.ndarray) -> dict[str, float]:
+        means = values[drawn].mean(axis=1)
+        low, high = np.quantile(means, [0.025, 0.975])
+        return {"mean": float(values.mean()), "low": float(low), "high": float(high)}
+
+    def ratio(above: np.ndarray, below: np.ndarray) -> dict[str, float]:
+        means = above[drawn].sum(axis=1) / below[drawn].sum(axis=1)
+        low, high = np.quantile(means, [0.025, 0.975])
+        return {"value": float(above.sum() / below.sum()), "low": float(low), "high": float(high)}
+
+    slopes = [_slope([lines[i] for i in chosen]) for chosen in drawn[:300]]
+    return {
+        "companies": len(lines),
+        "gain_over_best_rule": interval((ap[MODEL] - rules.max(axis=1)).to_numpy()),
+        "gain_over_logistic": interval((ap[MODEL] - ap[LOGISTIC]).dropna().to_numpy())
+        if LOGISTIC in ap and ap[LOGISTIC].notna().all()
+        else None,
+        "gain_over_each_rule": {name: interval((ap[MODEL] - rules[name]).to_numpy()) for name in rules},
+        "average_precision": {name: interval(ap[name].to_numpy()) for name in ap if ap[name].notna().all()},
+        "auroc": {
+            name: interval(np.array([line["auroc"][name] for line in lines]))
+            for name in ap
+            if ap[name].notna().all()
+        },
+        "share_of_true_average_precision": ratio(ap[MODEL].to_numpy(), ap["truth"].to_numpy()),
+        "observed_expected": ratio(
+            np.array([line["observed"] for line in lines]), np.array([line["expected"] for line in lines])
+        ),
+        "calibration_slope": {
+            "value": _slope(lines),
+            "low": float(np.quantile(slopes, 0.025)),
+            "high": float(np.quantile(slopes, 0.975)),
+        },
+        "promoted": sum(not line["refusals"] for line in lines),
+        "seconds_per_company": float(np.mean([sum(line["seconds"].values()) for line in lines])),
+    }
+
+
+def _slope(lines: list[dict[str, Any]]) -> float:
+    """Return the calibration slope of all companies' rows, from their binned log-odds."""
+    bins = np.concatenate([np.asarray(line["bins"]) for line in lines])
+    margin, size, events = bins[:, 0] * BIN, bins[:, 1], bins[:, 2]
+    # two weighted rows per bin: those that churned and those that stayed
+    x = np.column_stack([np.concatenate([margin, margin]), np.ones(2 * len(margin))])
+    y = np.concatenate([np.ones(len(margin)), np.zeros(len(margin))])
+    return float(fit_logistic(x, y, weight=np.concatenate([events, size - events]).astype(float))[0])
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the lines already written; a last one that was cut off is left out."""
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            continue
+    return lines
+
+
+def main() -> None:
+    """Run the seeds that are missing in the file, then print the summary."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
+    parser.add_argument("--accounts", type=int, default=2000)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, required=True)
+    chosen = parser.parse_args()
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    wanted = range(chosen.first_seed, chosen.first_seed + chosen.seeds)
+    done = {line["seed"] for line in read_lines(chosen.out)}
+    for seed in wanted:
+        if seed in done:
+            continue
+        line = run_company(seed, chosen.accounts, chosen.threads)
+        with chosen.out.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(line) + "\n")
+        shown = {name: f"{ap:.3f}" for name, ap in line.get("average_precision", {}).items()}
+        print(
+            f"seed {seed}: average precision of model {shown.get(MODEL)}, logistic {shown.get(LOGISTIC)}, "
+            f"truth {shown.get('truth')}; "
+            f"{sum(line.get('seconds', {}).values()):.0f} s",
+            flush=True,
+        )
+    print(
+        json.dumps(summarise([line for line in read_lines(chosen.out) if line["seed"] in wanted]), indent=1)
+    )
+
+
+if __name__ == "__main__":
+    main()
