@@ -9,6 +9,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import lightgbm as lgb
@@ -51,7 +52,7 @@ class Capacity:
             "seed": seed,
             "num_threads": num_threads,
             "deterministic": True,
-            "force_row_wise": True,
+            "force_col_wise": True,
             "feature_pre_filter": False,
             "verbosity": -1,
         }
@@ -78,14 +79,22 @@ class Bag:
         monotone: Sequence[int],
         num_threads: int,
     ) -> Bag:
-        """Fit one member per entry of `rows` (the row numbers it sees); values are binned only once."""
+        """Fit one member per entry of `rows` (the row numbers it sees); values are binned only once.
+
+        Members are fitted side by side with one thread each: on shallow trees that is more than twice as
+        fast as one after the other with all threads, and no thread waits for another.
+        """
         shared = capacity.parameters(int(seeds[0]), num_threads, monotone)
         data = lgb.Dataset(X, label=y, weight=weight, init_score=offset, params=shared).construct()
-        members = []
-        for chosen, seed in zip(rows, seeds, strict=True):
-            part = data if len(chosen) == len(y) else data.subset(np.sort(chosen))
-            params = capacity.parameters(int(seed), num_threads, monotone)
-            members.append(to_text(lgb.train(params, part, num_boost_round=capacity.n_trees)))
+        # subsets are cut before threads start: cutting one sets a field of the table they share
+        parts = [data.subset(np.sort(chosen)).construct() for chosen in rows]
+
+        def fit_member(part: lgb.Dataset, seed: int) -> str:
+            params = capacity.parameters(seed, 1, monotone)
+            return to_text(lgb.train(params, part, num_boost_round=capacity.n_trees))
+
+        with ThreadPoolExecutor(max_workers=num_threads) as pool:
+            members = list(pool.map(fit_member, parts, [int(seed) for seed in seeds]))
         return cls.from_texts(members, num_threads)
 
     @classmethod

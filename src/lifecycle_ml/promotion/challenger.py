@@ -47,6 +47,8 @@ FIGURES = (
     "observed_expected",
 )
 VALUE_FIGURES = ("expected_maximum_profit", "arr_captured_at_capacity")
+RULE_FIGURES = tuple(name for name in FIGURES if not name.startswith("calibration_"))
+"""Of rules and the logistic regression: nothing is decided by how their probabilities are calibrated."""
 FEW_FIGURES = ("auroc", "average_precision", "observed_expected")
 BEST_GUESS_ACCOUNTS = 20
 """A band's own churn rate is believed from so many accounts on; below, the recipe's prior."""
@@ -226,7 +228,7 @@ def measure(tried: Backtest | None, recipe: Recipe, *, seed: int, draws: int) ->
     has_model = MODEL in tried.probabilities
     return Evaluation(
         metrics=figures(MODEL, (*FIGURES, *VALUE_FIGURES)) if has_model else {},
-        baselines={name: figures(name, (*FIGURES, *VALUE_FIGURES)) for name in others},
+        baselines={name: figures(name, (*RULE_FIGURES, *VALUE_FIGURES)) for name in others},
         gains={
             name: paired_difference(
                 y,
