@@ -128,9 +128,9 @@ def show_today(settings: Settings, most: int) -> None:
     rows = [_row(row, page.actions.get(row.account_id, [])) for row in first]
     show_table(
         f"The {len(rows)} accounts that need someone today",
-        ["account", "name", "health", "ARR", "at risk", "reason", "action", "owner", "due"],
+        ["account", "health", "at risk", "reason", "action", "owner", "due"],
         rows,
-        right=["ARR", "at risk"],
+        right=["at risk"],
     )
 
 
@@ -139,10 +139,8 @@ def _row(listed: Listed, live: list[dict[str, Any]]) -> list[object]:
     reason = document["reasons"][0]["label"] if document["reasons"] else None
     step = min(live, key=lambda action: action["due_at"]) if live else None
     return [
-        listed.account_id,
-        listed.name,
+        f"{listed.account_id} {listed.name or ''}".strip(),
         listed.health,
-        None if listed.arr is None else f"{listed.arr:,.0f}",
         None if listed.arr_at_risk is None else f"{listed.arr_at_risk:,.0f}",
         reason,
         step and step["title"],

@@ -47,25 +47,21 @@ SHOWN_METRICS = {
     "auroc": "AUROC",
     "average_precision": "average precision",
     "top_decile_lift": "top-decile lift",
-    "log_loss": "log loss",
-    "calibration_slope": "calibration slope",
-    "observed_expected": "observed / expected",
+    "observed_expected": "observed/expected",
 }
 
 
 def show_training(result: TrainingResult) -> None:
     """Show the figures of a training beside the rules, and the gate's answer."""
     document = result.to_json()
-    names = list(document["baselines"])
-    rows = []
-    for metric, label in SHOWN_METRICS.items():
-        cells = [_interval(document["metrics"].get(metric))]
-        cells += [_interval(document["baselines"][name].get(metric)) for name in names]
-        rows.append([label, *cells])
+    candidates = {"the model": document["metrics"], **document["baselines"]}
     show_table(
-        f"{document['recipe']}: out-of-time figures with 95% intervals by account",
-        ["", "model", *[name.replace("_", " ") for name in names]],
-        rows,
+        f"{document['recipe']}: figures out of time, with 95% intervals by account",
+        ["", *SHOWN_METRICS.values()],
+        [
+            [name.replace("_", " "), *(_interval(figures.get(metric)) for metric in SHOWN_METRICS)]
+            for name, figures in candidates.items()
+        ],
     )
     if document["refusals"]:
         say("The gate refuses this model; rules serve instead:")
