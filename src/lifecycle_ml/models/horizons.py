@@ -17,6 +17,13 @@ from lifecycle_ml.models.logistic import log_odds
 
 HORIZON = "horizon_days"
 """The input column that holds the horizon; what it contributes is context."""
+RENEWAL = "days_to_renewal"
+PAST_RENEWAL = "horizon_days_past_renewal"
+"""Days of the horizon that lie after the renewal, negative where the renewal lies beyond it.
+
+A contract mostly ends at its renewal or not at all, so whether that falls inside the horizon is what shallow
+trees would need most of their splits for. It rises with the horizon, and counts as the horizon's own.
+"""
 
 
 @dataclass(frozen=True)
@@ -60,12 +67,13 @@ class HorizonModel:
         ids = matrix["account_id"].to_numpy()
         for position, horizon in enumerate(ordered):
             known = ~np.isnan(outcomes[:, position])
-            parts.append(inputs[known].assign(**{HORIZON: float(horizon)}))
+            parts.append(_at(inputs[known], horizon))
             ys.append(outcomes[known, position])
             offsets.append(np.full(int(known.sum()), starts[horizon]))
             accounts.append(ids[known])
         directions = {k: v for k, v in (classifier.monotone or {}).items() if k in features}
-        fitted = RiskClassifier(**{**classifier.get_params(), "monotone": {**directions, HORIZON: 1}})
+        rising = {name: 1 for name in parts[0].columns if name in _RISING}
+        fitted = RiskClassifier(**{**classifier.get_params(), "monotone": {**directions, **rising}})
         fitted.fit(
             pd.concat(parts, ignore_index=True),
             np.concatenate(ys),
@@ -84,11 +92,7 @@ class HorizonModel:
     def raw(self, matrix: pd.DataFrame) -> Floats:
         """Return the margin beyond each horizon's start: (rows, horizons)."""
         encoded = self._encoded(matrix)
-        columns = []
-        for horizon in self.horizons:
-            encoded[:, -1] = horizon
-            columns.append(self.bag.margin(encoded))
-        return np.column_stack(columns)
+        return np.column_stack([self.bag.margin(self._stood(encoded, h)) for h in self.horizons])
 
     def unseen_raw(self, matrix: pd.DataFrame) -> Floats:
         """Return `raw` from those members alone that never saw the row's account."""
@@ -97,25 +101,16 @@ class HorizonModel:
         inputs = matrix[list(self.features)]
         accounts = matrix["account_id"].to_numpy()
         return np.column_stack(
-            [
-                self.classifier.unseen_margin(inputs.assign(**{HORIZON: float(h)}), accounts)
-                for h in self.horizons
-            ]
+            [self.classifier.unseen_margin(_at(inputs, h), accounts) for h in self.horizons]
         )
 
     def contributions(self, matrix: pd.DataFrame, horizon: int) -> Floats:
         """Return exact contributions: (rows, features + 2); the horizon's own and the base last."""
-        encoded = self._encoded(matrix)
-        encoded[:, -1] = horizon
-        values = self.bag.contributions(encoded)
-        return np.concatenate([self.encoding.gather(values[:, :-1]), values[:, -1:]], axis=1)
+        return self._gathered(self.bag.contributions(self._stood(self._encoded(matrix), horizon)))
 
     def member_contributions(self, matrix: pd.DataFrame, horizon: int) -> Floats:
         """Return each member's contributions: (members, rows, features + 2)."""
-        encoded = self._encoded(matrix)
-        encoded[:, -1] = horizon
-        values = self.bag.member_contributions(encoded)
-        return np.concatenate([self.encoding.gather(values[..., :-1]), values[..., -1:]], axis=-1)
+        return self._gathered(self.bag.member_contributions(self._stood(self._encoded(matrix), horizon)))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for a manifest; the members are saved beside it as text."""
@@ -132,7 +127,7 @@ class HorizonModel:
         encoding = Encoding.from_json(saved["encoding"])
         starts = {int(h): float(start) for h, start in saved["starts"].items()}
         return cls(
-            features=encoding.names[:-1],
+            features=tuple(name for name in encoding.names if name not in _RISING),
             horizons=tuple(sorted(starts)),
             starts=starts,
             encoding=encoding,
@@ -140,7 +135,38 @@ class HorizonModel:
         )
 
     def _encoded(self, matrix: pd.DataFrame) -> Floats:
-        return self.encoding.transform(matrix[list(self.features)].assign(**{HORIZON: 0.0}))
+        """Encode the rows once, as at horizon 0; `_stood` moves them to a horizon."""
+        return self.encoding.transform(_at(matrix[list(self.features)], 0))
+
+    def _stood(self, encoded: Floats, horizon: int) -> Floats:
+        stood = encoded.copy()
+        stood[:, encoded.shape[1] - self._rising :] += horizon
+        return stood
+
+    def _gathered(self, values: Floats) -> Floats:
+        """Sum one-hot columns to their feature, and all that rises with the horizon to the horizon's own."""
+        gathered = self.encoding.gather(values[..., :-1])
+        features = len(self.features)
+        own = gathered[..., features]
+        for extra in range(features + 1, gathered.shape[-1]):
+            own = own + gathered[..., extra]
+        return np.concatenate([gathered[..., :features], own[..., None], values[..., -1:]], axis=-1)
+
+    @property
+    def _rising(self) -> int:
+        return len(self.encoding.names) - len(self.features)
+
+
+_RISING = (PAST_RENEWAL, HORIZON)
+
+
+def _at(inputs: pd.DataFrame, horizon: int) -> pd.DataFrame:
+    """Add the inputs that depend on the horizon: last, and each of them rises with it day by day."""
+    stood = inputs.copy()
+    if RENEWAL in inputs:
+        stood[PAST_RENEWAL] = horizon - inputs[RENEWAL]
+    stood[HORIZON] = float(horizon)
+    return stood
 
 
 def outcome_matrix(labels: pd.DataFrame, horizons: Sequence[int]) -> Floats:
