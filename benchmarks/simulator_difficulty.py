@@ -122,7 +122,9 @@ def in_force(company: Company, grid: Grid) -> tuple[Array, Array, Array]:
     end = np.fmin(grid.days(contracts["ends_on"]), grid.days(contracts["cancelled_on"]))
     end = np.where(np.isnan(end), np.inf, end)
     churned = np.full(len(grid.accounts), np.nan)
-    spans = pd.DataFrame({"row": grid.rows(contracts), "start": start, "end": end}).sort_values(["row", "start"])
+    spans = pd.DataFrame({"row": grid.rows(contracts), "start": start, "end": end}).sort_values(
+        ["row", "start"]
+    )
     for row, group in spans.groupby("row"):
         until = -np.inf
         for one, last in zip(group["start"], group["end"], strict=True):
@@ -197,25 +199,54 @@ def features(company: Company, grid: Grid, start: Array, end: Array) -> dict[str
         ratio(grid.standing(milestones, done, np.full(len(due), np.inf)), np.maximum(asked, 1)), -1, "onboarding")  # fmt: skip
     late = grid.oldest(milestones[first], due[first], np.maximum(done, due)[first])
     add("activation_overdue_days", late, 1, "onboarding")
-    add("activated", grid.standing(milestones[first], done[first], np.full(int(first.sum()), np.inf)), -1, "onboarding")
+    add(
+        "activated",
+        grid.standing(milestones[first], done[first], np.full(int(first.sum()), np.inf)),
+        -1,
+        "onboarding",
+    )
 
     left, joined = grid.days(contacts["left_on"]), grid.days(contacts["joined_on"])
     champion = (contacts["role"] == "champion").to_numpy()
     sponsor = (contacts["role"] == "executive_sponsor").to_numpy()
-    add("champions_left_180d", grid.standing(contacts[champion], left[champion], left[champion] + 180), 1, "champion")
-    add("champions_present", grid.standing(contacts[champion], joined[champion], left[champion]), -1, "champion")
-    add("executive_sponsors_present", grid.standing(contacts[sponsor], joined[sponsor], left[sponsor]), -1, "owner")
+    add(
+        "champions_left_180d",
+        grid.standing(contacts[champion], left[champion], left[champion] + 180),
+        1,
+        "champion",
+    )
+    add(
+        "champions_present",
+        grid.standing(contacts[champion], joined[champion], left[champion]),
+        -1,
+        "champion",
+    )
+    add(
+        "executive_sponsors_present",
+        grid.standing(contacts[sponsor], joined[sponsor], left[sponsor]),
+        -1,
+        "owner",
+    )
     add("contacts_present", grid.standing(contacts, joined, left), -1, "owner")
-    touched = {kind: grid.total(touch[touch["kind"] == kind], "happened_at") for kind in touch["kind"].unique()}
+    touched = {
+        kind: grid.total(touch[touch["kind"] == kind], "happened_at") for kind in touch["kind"].unique()
+    }
     mails = touched["email_in"]
     add("emails_in_change_84d", ratio(grid.window(mails, 3), grid.window(mails, 3, 3)), -1, "champion")
     add("trainings_84d", grid.window(touched["training"], 3), -1, "onboarding")
     add("meetings_84d", grid.window(touched["meeting"], 3), -1, "owner")
-    meetings = touch[touch["kind"].isin(["meeting", "executive_meeting", "business_review", "renewal_meeting"])]
+    meetings = touch[
+        touch["kind"].isin(["meeting", "executive_meeting", "business_review", "renewal_meeting"])
+    ]
     add("days_since_last_meeting", grid.since(meetings, "happened_at"), 1, "owner")
     add("executive_meetings_168d", grid.window(touched["executive_meeting"], 6), -1, "owner")
     add("no_shows_84d", grid.window(touched["no_show"], 3), 1, "owner")
-    add("days_since_business_review", grid.since(touch[touch["kind"] == "business_review"], "happened_at"), 1, "value")
+    add(
+        "days_since_business_review",
+        grid.since(touch[touch["kind"] == "business_review"], "happened_at"),
+        1,
+        "value",
+    )
     nps = touch[touch["kind"] == "nps"]
     points = grid.window(grid.total(nps, "happened_at", nps["value"].to_numpy(float)), 6)
     add("nps_168d", ratio(points, grid.window(touched["nps"], 6)), -1, "value")
@@ -231,7 +262,12 @@ def features(company: Company, grid: Grid, start: Array, end: Array) -> dict[str
     csat = grid.window(grid.total(scored, "closed_at", scored["csat"].to_numpy(float)), 6)
     add("csat_168d", ratio(csat, grid.window(grid.total(scored, "closed_at"), 6)), -1, "service")
     add("escalations_84d", grid.window(grid.total(tickets, "escalated_at"), 3), 1, "service")
-    add("outages_84d", grid.window(grid.total(tickets[tickets["kind"] == "outage"], "opened_at"), 3), 1, "service")
+    add(
+        "outages_84d",
+        grid.window(grid.total(tickets[tickets["kind"] == "outage"], "opened_at"), 3),
+        1,
+        "service",
+    )
     add("feature_gap_tickets_168d", grid.window(grid.total(tickets[wish], "opened_at"), 6), 1, "capability")
     add("open_feature_gap_tickets", grid.standing(tickets[wish], opened[wish], closed[wish]), 1, "capability")
 
@@ -242,7 +278,12 @@ def features(company: Company, grid: Grid, start: Array, end: Array) -> dict[str
     slipped = np.where(np.isnan(paid), np.nan, np.maximum(paid - owed, 0))
     settled = ~np.isnan(slipped) & (issued >= 0)
     slip = grid.window(grid.total(invoices[settled], "paid_on", slipped[settled]), 13)
-    add("days_paid_late_364d", ratio(slip, grid.window(grid.total(invoices[settled], "paid_on"), 13)), 1, "budget")
+    add(
+        "days_paid_late_364d",
+        ratio(slip, grid.window(grid.total(invoices[settled], "paid_on"), 13)),
+        1,
+        "budget",
+    )
     add("seats_change_168d", ratio(seats, np.roll(seats, 6, axis=1)), -1, "budget")
     add("arr_change_364d", ratio(arr, np.roll(arr, 13, axis=1)), -1, "budget")
     add("discount", np.repeat(np.nan_to_num(contracts.groupby("account_id")["discount"].max()
@@ -324,7 +365,10 @@ def rules(book: Book) -> dict[str, Array]:
     rates = {number: book.outcome[bins == number].mean() for number in np.unique(bins)}
     drop = np.nan_to_num(made["usage_change_28d"][0][at], nan=1.0)
     three = np.column_stack(
-        [np.log1p(np.nan_to_num(made[name][0][at], nan=364.0)) for name in ("days_since_last_use", "events_per_seat_28d", "active_days_28d")]
+        [
+            np.log1p(np.nan_to_num(made[name][0][at], nan=364.0))
+            for name in ("days_since_last_use", "events_per_seat_28d", "active_days_28d")
+        ]
     )
     logistic = make_pipeline(StandardScaler(), LogisticRegression()).fit(three, book.outcome)
     return {
@@ -350,7 +394,9 @@ def most_unusual(book: Book) -> pd.DataFrame:
         gone = book.churned[row]
         if np.isnan(gone):
             continue
-        choices = [tile for tile in range(book.grid.tiles) if 30 <= gone - tile * TILE <= 90 and here[row, tile]]
+        choices = [
+            tile for tile in range(book.grid.tiles) if 30 <= gone - tile * TILE <= 90 and here[row, tile]
+        ]
         if not choices:
             continue
         tile = min(choices, key=lambda one: abs(gone - one * TILE - 60))
@@ -413,7 +459,10 @@ def main() -> int:
     measured = []
     for seed in range(given.first_seed, given.first_seed + given.seeds):
         measured.append(measure(seed, given.accounts))
-        print(f"seed {seed}: " + ", ".join(f"{name} {value:.3f}" for name, value in measured[-1].items()), flush=True)
+        print(
+            f"seed {seed}: " + ", ".join(f"{name} {value:.3f}" for name, value in measured[-1].items()),
+            flush=True,
+        )
     print(f"\n| figure | mean of {given.seeds} seeds | 95% interval | bounds |\n|---|---|---|---|")
     outside = 0
     for name in measured[0]:

@@ -68,7 +68,10 @@ def draw_book(seed: int, accounts: int, grid: Grid, traits: Traits) -> Book:
     stalled = rng.random(accounts) < stall_chance * traits.mix[1]
     fit = np.clip(rng.normal(np.where(bad_fit, 0.42, 0.68), 0.14), 0.02, 0.99)
     discount = np.round(
-        np.clip(rng.gamma(3.0, 0.03, accounts) + bad_fit * rng.uniform(0, 0.28, accounts), 0, 0.6), 2
+        np.clip(
+            rng.choice((0.0, 0.05, 0.1, 0.15), accounts) + bad_fit * rng.uniform(0.02, 0.3, accounts), 0, 0.6
+        ),
+        2,
     )
     adopts = np.where(
         rng.random(accounts) < 0.3, np.maximum(created, 0) + rng.uniform(10, 400, accounts), 10**6
@@ -84,10 +87,10 @@ def draw_book(seed: int, accounts: int, grid: Grid, traits: Traits) -> Book:
         plan=plan,
         discount=discount,
         term=term,
-        auto_renew=np.where(term == ANNUAL, rng.random(accounts) < 0.4, True),
+        auto_renew=np.where(term == ANNUAL, rng.random(accounts) < 0.35, True),
         notice=np.where(
             term == ANNUAL,
-            rng.choice((30, 45, 60), accounts),
+            rng.choice((21, 30, 45), accounts),
             np.where(term == EVERGREEN, rng.choice((0, 7, 14), accounts), 0),
         ),
         fit=fit,

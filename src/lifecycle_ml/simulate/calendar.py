@@ -10,10 +10,10 @@ from lifecycle_ml.simulate.book import Book
 from lifecycle_ml.simulate.grid import NEVER, WARM_UP, Floats, Grid, Ints, stream
 from lifecycle_ml.simulate.priors import ANNUAL, EVERGREEN, MONTHLY
 
-MID_TERM = 0.25
+MID_TERM = 0.35
 """What remains of the hazard inside an annual term: break clauses, closures, agreed exits."""
 
-RENEWAL = 26.0
+RENEWAL = 20.0
 """Weeks of hazard that come together in the decision on an annual renewal."""
 
 MONTH = 30.0 / 7
@@ -92,11 +92,11 @@ def plan_calendar(seed: int, book: Book, grid: Grid, causes: bool) -> Calendar:
 
 def _renewal_habits(rng: np.random.Generator, auto_renew: bool, notice: int) -> tuple[int, int]:
     """Days from the decision to the end of the term, and days a renewal comes late (0 mostly)."""
-    habit, early, soon, late = rng.random(), rng.integers(25, 90), rng.integers(1, 8), rng.integers(3, 26)
+    habit, early, soon, late = rng.random(), rng.integers(25, 60), rng.integers(1, 8), rng.integers(3, 26)
     if auto_renew:
         return notice + 3, 0
-    if habit < 0.15:
+    if habit < 0.08:
         return int(early), 0
-    if habit < 0.20:
+    if habit < 0.13:
         return 0, int(late)
     return int(soon), 0

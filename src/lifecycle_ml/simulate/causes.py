@@ -27,24 +27,24 @@ class Cause:
 
 
 CAUSES = (
-    Cause("bad_fit_customer_sold", 0.0, 0.12, 130, 70, 0.0085),
-    Cause("failed_onboarding", 0.0, 0.18, 120, 36, 0.0125),
-    Cause("low_adoption_after_onboarding", 0.21, 0.0, 115, 28, 0.0090),
-    Cause("missing_product_capability", 0.19, 0.0, 115, 28, 0.0090),
-    Cause("poor_stakeholder_ownership", 0.20, 0.0, 115, 28, 0.0090),
-    Cause("champion_left", 0.18, 0.0, 100, 24, 0.0105),
-    Cause("budget_eliminated", 0.20, 0.0, 90, 24, 0.0105),
-    Cause("competitive_displacement", 0.18, 0.0, 90, 24, 0.0105),
-    Cause("service_support_failure", 0.20, 0.0, 90, 24, 0.0105),
-    Cause("value_not_demonstrated", 0.20, 0.0, 130, 30, 0.0085),
-    Cause("company_closed_or_merged", 0.08, 0.0, 80, 16, 0.0220),
+    Cause("bad_fit_customer_sold", 0.0, 0.11, 130, 50, 0.0082),
+    Cause("failed_onboarding", 0.0, 0.15, 125, 26, 0.0120),
+    Cause("low_adoption_after_onboarding", 0.160, 0.0, 125, 20, 0.0086),
+    Cause("missing_product_capability", 0.145, 0.0, 125, 20, 0.0086),
+    Cause("poor_stakeholder_ownership", 0.155, 0.0, 125, 20, 0.0086),
+    Cause("champion_left", 0.155, 0.0, 105, 15, 0.0104),
+    Cause("budget_eliminated", 0.155, 0.0, 105, 16, 0.0102),
+    Cause("competitive_displacement", 0.120, 0.0, 105, 16, 0.0102),
+    Cause("service_support_failure", 0.155, 0.0, 105, 16, 0.0102),
+    Cause("value_not_demonstrated", 0.155, 0.0, 135, 22, 0.0084),
+    Cause("company_closed_or_merged", 0.045, 0.0, 95, 13, 0.0240),
 )
 
 SUDDEN_LEAD = 3.0
 """Weeks of lead where an episode comes out of the blue."""
 
 SUDDEN_LINGER = 6.0
-SUDDEN_FORCE = 5.0
+SUDDEN_FORCE = 4.0
 """A sudden episode is soon over, but several times as strong while it lasts."""
 
 NUMBER = {category: number for number, category in enumerate(CATEGORIES)}

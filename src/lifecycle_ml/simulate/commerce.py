@@ -38,7 +38,8 @@ def write_accounts(
     """Account rows as they stand when the data is taken: segment, fit and owners show today, not then."""
     rng = stream(seed, "accounts")
     count = len(book)
-    gaps = rng.binomial(len(HANDOFF), np.where(book.bad_fit, 0.38, 0.14))
+    gaps = rng.binomial(len(HANDOFF), np.where(book.bad_fit, 0.45, 0.10))
+    gaps = np.where(book.bad_fit, gaps, np.minimum(gaps, 2))
     missing = [list(rng.permutation(HANDOFF)[:number]) for number in gaps]
     gone = leavers.gone < grid.days
     fit = book.fit
@@ -110,11 +111,11 @@ def write_invoices(
     keep = issued >= 0
     row, issued = row[keep], issued[keep]
     account, week = owner[row], np.minimum(issued // 7, grid.weeks - 1)
-    habit = rng.exponential(3.0, len(book))[account]
-    broke = trace[BUDGET][account, week] + 0.6 * trace[CLOSED][account, week]
+    habit = np.abs(rng.normal(0.0, 2.5, len(book)))[account]
+    broke = trace[BUDGET][account, week] + 0.3 * trace[CLOSED][account, week]
     due = issued + np.where(book.term[account] == ANNUAL, 30, 14)
     slip = rng.normal(-2, 4, len(row)) + habit + broke * rng.uniform(15, 65, len(row))
-    slip += np.where(rng.random(len(row)) < 0.05 * traits.noise, rng.exponential(20, len(row)), 0)
+    slip += np.where(rng.random(len(row)) < 0.03 * traits.noise, rng.exponential(15, len(row)), 0)
     paid = np.maximum(issued + 1, due + slip).astype(np.int64)
     share = np.where(book.term[account] == ANNUAL, 91 / 365, 30 / 365)
     amount = np.round(contracts["arr"].to_numpy()[row] * share, 2)
@@ -154,8 +155,8 @@ def write_signals(
         "competitor_mention": 0.14 * year * ones + 0.30 * rival,
         "budget_cut": 0.07 * year * ones + 0.20 * budget,
         "layoffs": 0.07 * year * ones + 0.14 * budget + 0.02 * closed,
-        "merger": 0.03 * year * ones + 0.30 * closed,
-        "closure": 0.008 * year * ones + 0.15 * closed,
+        "merger": 0.02 * year * ones + 0.16 * closed,
+        "closure": 0.008 * year * ones + 0.09 * closed,
     }
     parts = [scatter(rng, rates[kind], book.created, leavers.gone, grid.days) for kind in SIGNALS]
     kind = np.repeat(np.arange(len(SIGNALS)), [len(part[0]) for part in parts])

@@ -36,7 +36,7 @@ def write_contacts(
     counts = np.stack(
         [
             np.ones(len(book), np.int64),
-            (rng.random(len(book)) < 0.75).astype(np.int64),
+            (rng.random(len(book)) < 0.62).astype(np.int64),
             1 + (rng.random(len(book)) < 0.3),
             many,
             (rng.random(len(book)) < 0.7).astype(np.int64),
@@ -68,13 +68,13 @@ def write_contacts(
         goes &= left[rows] > when
         left[rows] = np.where(goes, when + rng.integers(0, 20, last_of[one] - first_of[one]), left[rows])
         # Where somebody takes over, it often only looks like trouble.
-        if episodes.cause[number] == CHAMPION and rng.random() < (0.25 if true else 0.45):
+        if episodes.cause[number] == CHAMPION and rng.random() < (0.45 if true else 0.8):
             extra.append((one, 0, when + int(rng.integers(10, 60))))
-    successor = np.nonzero((left < NEVER) & (role < 2) & (rng.random(len(left)) < 0.35))[0]
+    successor = np.nonzero((left < NEVER) & (role < 2) & (rng.random(len(left)) < 0.7))[0]
     more = np.array(extra, dtype=np.int64).reshape(-1, 3)
     account = np.concatenate([account, more[:, 0], account[successor]])
     role = np.concatenate([role, more[:, 1], role[successor]])
-    joined = np.concatenate([joined, more[:, 2], left[successor] + rng.integers(20, 120, len(successor))])
+    joined = np.concatenate([joined, more[:, 2], left[successor] + rng.integers(15, 60, len(successor))])
     left = np.concatenate([left, np.full(len(more) + len(successor), NEVER)])
     keep = (joined < np.minimum(leavers.gone[account], grid.days)) & (left > joined)
     order = np.lexsort((joined[keep], account[keep]))
@@ -108,8 +108,8 @@ def write_touchpoints(
     mood = trace.sum(axis=0)[account, week] - 0.5 * trace[VALUE][account, week]
     value = np.full(len(account), np.nan)
     nps, csat = kind == TOUCHES.index("nps"), kind == TOUCHES.index("csat")
-    level = 8.0 + rng.normal(0, 0.9, len(book))[account]
-    score = level - 4.2 * trace[VALUE][account, week] - 0.8 * mood + rng.normal(0, 1.5, len(account))
+    level = 8.0 + rng.normal(0, 0.6, len(book))[account]
+    score = level - 5.0 * trace[VALUE][account, week] - 0.3 * mood + rng.normal(0, 1.1, len(account))
     value[nps] = np.clip(np.round(score[nps]), 0, 10)
     value[csat] = np.clip(np.round(score[csat] / 2), 1, 5)
 
@@ -153,29 +153,37 @@ def _touches(
     rng: np.random.Generator, book: Book, trace: Floats, leavers: Leavers, grid: Grid, traits: Traits
 ) -> tuple[Ints, Floats, Ints]:
     size = (book.seats / 13.0) ** 0.25
-    care = rng.lognormal(0, 0.35, len(book)) * size
+    care = rng.lognormal(0, 0.22, len(book)) * size
     age = np.arange(grid.weeks)[None, :] * 7 - book.created[:, None]
     young = np.exp(-np.clip(age, 0, None) / 60.0)
     owner, champion = trace[OWNER], trace[CHAMPION]
-    quiet = np.clip(1 - 0.8 * owner, 0.08, 1) * np.clip(1 - 0.55 * champion, 0.1, 1)
+    quiet = np.clip(1 - 0.8 * owner, 0.08, 1) * np.clip(1 - 0.35 * champion, 0.1, 1)
     mails = np.clip(1 - 0.85 * champion, 0.06, 1) * np.clip(1 - 0.25 * owner, 0.2, 1)
     value = np.clip(1 - 1.0 * trace[VALUE], 0.04, 1)
     quarter = (np.arange(grid.weeks)[None, :] + np.arange(len(book))[:, None]) % 13 == 0
     learning = np.clip(1 - 0.85 * trace[STALLED], 0.05, 1)
     rates = {
-        "meeting": 0.30 * quiet * (1 + young),
+        "meeting": 0.48 * quiet * (1 + young),
         "executive_meeting": 0.03 * np.clip(1 - 0.9 * owner, 0.03, 1),
-        "business_review": np.where((age > 80) & quarter, 0.85, 0.0) * value / care[:, None],
+        "business_review": np.where((age > 80) & quarter, 3.0, 0.0) * value / care[:, None],
         "renewal_meeting": np.where(book.term == ANNUAL, 0.02, 0.003)[:, None] * quiet,
         "email_in": 0.75 * mails,
         "email_out": 0.75 * (0.5 + 0.5 * mails),
-        "no_show": (0.012 + 0.32 * owner + 0.03 * champion) * traits.noise,
+        "no_show": (0.007 + 0.30 * owner + 0.03 * champion) * traits.noise,
         "training": (0.025 + 0.35 * young) * learning,
-        "nps": np.full((len(book), grid.weeks), 0.08),
+        "nps": np.full((len(book), grid.weeks), 0.11),
         "csat": np.full((len(book), grid.weeks), 0.01),
     }
     parts = [
-        scatter(rng, rates[kind] * care[:, None], book.created, leavers.gone, grid.days) for kind in TOUCHES
+        scatter(
+            rng,
+            rates[kind] * care[:, None],
+            book.created,
+            leavers.gone,
+            grid.days,
+            1 if kind == "business_review" else NEVER,
+        )
+        for kind in TOUCHES
     ]
     kind = np.repeat(np.arange(len(TOUCHES)), [len(part[0]) for part in parts])
     account = np.concatenate([part[0] for part in parts])
@@ -202,7 +210,7 @@ def write_milestones(seed: int, book: Book, episodes: Episodes, leavers: Leavers
     for name, due, activates in MILESTONES:
         due_on = book.created + due
         delay = rng.normal(-3, 9, len(book)) + np.where(
-            rng.random(len(book)) < 0.12, rng.exponential(30, len(book)), 0
+            rng.random(len(book)) < 0.07, rng.exponential(25, len(book)), 0
         )
         held = slow * rng.uniform(30, 200, len(book)) * (due / 60.0 if due < 60 else 1.2)
         never = rng.random(len(book)) < np.clip(slow, 0, 1) * (0.25 if due >= 60 else 0.1)

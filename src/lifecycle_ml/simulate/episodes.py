@@ -15,10 +15,16 @@ from lifecycle_ml.simulate.causes import CAUSES, NUMBER, SUDDEN_FORCE, SUDDEN_LE
 from lifecycle_ml.simulate.grid import NEVER, WARM_UP, Flags, Floats, Grid, Ints, stream
 from lifecycle_ml.simulate.priors import Traits
 
-FADE_WEEKS = 5.0
-"""Traces of an ended episode fall to a third in this time."""
+FADE_WEEKS = 7.0
+"""Traces and hazard of an ended episode fall to a third in this time."""
 
-CROWDED = 0.25
+FORGOTTEN_WEEKS = 30
+"""An episode ended so long ago has neither."""
+
+TRACE = 1.55
+"""Usual height of the traces of a full-grown episode."""
+
+CROWDED = 0.45
 """How often an episode begins where another is at work, compared with an untroubled account."""
 
 BORN = (NUMBER["bad_fit_customer_sold"], NUMBER["failed_onboarding"])
@@ -60,7 +66,9 @@ def draw_episodes(seed: int, book: Book, grid: Grid, traits: Traits) -> Episodes
         account.append(who)
         cause.append(np.full(len(who), number))
         onset.append(when)
-    true = _marks(rng, np.concatenate(account), np.concatenate(cause), np.concatenate(onset), traits, grid)
+    true = draw_marks(
+        rng, np.concatenate(account), np.concatenate(cause), np.concatenate(onset), traits, grid
+    )
     true = _spaced(rng, true)
     alike = _look_alikes(stream(seed, "look-alikes"), book, grid, traits)
     if not traits.causes:
@@ -86,7 +94,7 @@ def _beginnings(rng: np.random.Generator, rate: Floats, book: Book) -> tuple[Int
     return who[keep], when[keep]
 
 
-def _marks(
+def draw_marks(
     rng: np.random.Generator, account: Ints, cause: Ints, onset: Ints, traits: Traits, grid: Grid
 ) -> Episodes:
     count = len(account)
@@ -94,7 +102,7 @@ def _marks(
     sudden = (rng.random(count) < traits.sudden) & ~np.isin(cause, BORN)
     lead = np.where(sudden, SUDDEN_LEAD, np.clip(lead, 6, 32))
     quiet = rng.random(count) < traits.muted
-    size = np.clip(rng.lognormal(-0.03, 0.25, count), 0.5, 1.6)
+    size = np.clip(rng.lognormal(-0.05, 0.32, count), 0.45, 1.7)
     treated_share = rng.random(count) < (0.15 if traits.causes else 0.0)
     delay = np.maximum(2, np.round(lead * rng.uniform(0.4, 1.0, count))).astype(np.int64)
     return Episodes(
@@ -106,18 +114,16 @@ def _marks(
         hazard=np.array([one.hazard for one in CAUSES])[cause]
         * traits.strength[cause]
         * np.where(sudden, SUDDEN_FORCE, 1.0)
-        * size
+        * size**1.5
         * rng.lognormal(-0.01, 0.15, count),
-        trace=np.where(
-            quiet, rng.uniform(0.0, 0.15, count), size
-        ),
+        trace=np.where(quiet, rng.uniform(0.0, 0.15, count), TRACE * size),
         treated=np.where(treated_share, onset + delay, grid.columns + 1),
         relief=np.where(treated_share, rng.uniform(0.3, 0.8, count), 1.0),
     )
 
 
 def _spaced(rng: np.random.Generator, drawn: Episodes) -> Episodes:
-    """Drop three in four of the episodes that begin while another is at work in the account."""
+    """Drop some of the episodes that begin while another is at work in the account."""
     order = np.lexsort((drawn.onset, drawn.account))
     lucky = rng.random(len(drawn)) < CROWDED
     keep = np.zeros(len(drawn), dtype=bool)
@@ -161,7 +167,9 @@ def _look_alikes(rng: np.random.Generator, book: Book, grid: Grid, traits: Trait
         account.append(who)
         cause.append(np.full(len(who), number))
         onset.append(when)
-    drawn = _marks(rng, np.concatenate(account), np.concatenate(cause), np.concatenate(onset), traits, grid)
+    drawn = draw_marks(
+        rng, np.concatenate(account), np.concatenate(cause), np.concatenate(onset), traits, grid
+    )
     return _without_hazard(drawn)
 
 
@@ -199,22 +207,22 @@ def press(episodes: Episodes, book: Book, grid: Grid, traits: Traits) -> Pressur
     hazard, trace = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     for age in range(grid.columns + max(0, int(-episodes.onset.min(initial=0)))):
         week = episodes.onset + age
-        live = (week >= 0) & (week < grid.columns) & (week < episodes.ends + 30)
+        live = (week >= 0) & (week < grid.columns) & (week < episodes.ends + FORGOTTEN_WEEKS)
         if not live.any():
             continue
         week, picked = week[live], np.nonzero(live)[0]
         at = (episodes.cause[picked], episodes.account[picked], week)
         open_ = week < episodes.ends[picked]
-        rise = np.clip((age + 1) / np.clip(episodes.lead[picked] / 3, 2, 5), 0, 1)
+        rise = np.clip((age + 1) / np.maximum(episodes.lead[picked] * 0.45, 2), 0, 1)
         fade = np.where(open_, 1.0, np.exp(-(week - episodes.ends[picked] + 1) / FADE_WEEKS))
         np.add.at(trace, at, episodes.trace[picked] * rise * fade)
-        full = hazard_at(episodes, picked, week) * open_
+        full = hazard_at(episodes, picked, week) * fade
         np.add.at(hazard, at, full)
-    return Pressure(hazard * protection(book, grid, traits)[None], np.minimum(trace[:, :, WARM_UP:], 1.6))
+    return Pressure(hazard * protection(book, grid, traits)[None], np.minimum(trace[:, :, WARM_UP:], 2.2))
 
 
 def hazard_at(episodes: Episodes, picked: Ints | Flags, week: Ints) -> Floats:
-    """Weekly hazard of some episodes in the given columns, if not over by then."""
+    """Weekly hazard of some episodes in the given columns, as long as they have not ended."""
     age = (week - episodes.onset[picked]).astype(np.float64)
     full = episodes.hazard[picked] * height(age, episodes.lead[picked])
     return np.asarray(np.where(week >= episodes.treated[picked], full * episodes.relief[picked], full))

@@ -78,14 +78,14 @@ def labels(prefix: list[str] | str, codes: Ints | None, numbers: Ints) -> pd.Ser
 
 
 def scatter(
-    rng: np.random.Generator, weekly: Floats, starts: Ints, ends: Ints, days: int
+    rng: np.random.Generator, weekly: Floats, starts: Ints, ends: Ints, days: int, most: int = NEVER
 ) -> tuple[Ints, Floats, Ints]:
     """Events at a rate per account and week (columns from week 0): their account, day and week, in order.
 
     Days carry the time of day, in working hours; only events from the account's start to its end, and
-    before the data ends, are kept.
+    before the data ends, are kept; no more than `most` a week.
     """
-    counts = rng.poisson(weekly)
+    counts = np.minimum(rng.poisson(weekly), most)
     account, week = np.nonzero(counts)
     repeats = counts[account, week]
     account, week = np.repeat(account, repeats), np.repeat(week, repeats)

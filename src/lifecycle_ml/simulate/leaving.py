@@ -8,15 +8,17 @@ import numpy as np
 
 from lifecycle_ml.simulate.book import Book
 from lifecycle_ml.simulate.calendar import Calendar
-from lifecycle_ml.simulate.causes import CAUSES, SUDDEN_FORCE, SUDDEN_LEAD
+from lifecycle_ml.simulate.causes import CAUSES
 from lifecycle_ml.simulate.episodes import (
     BORN,
     CROWDED,
+    FADE_WEEKS,
+    FORGOTTEN_WEEKS,
     Episodes,
     Pressure,
     calm_from,
+    draw_marks,
     hazard_at,
-    height,
     leaving_rate,
     onset_rate,
     protection,
@@ -25,8 +27,9 @@ from lifecycle_ml.simulate.grid import NEVER, WARM_UP, Flags, Floats, Grid, Ints
 from lifecycle_ml.simulate.priors import Traits
 
 HORIZONS = (30, 90, 180)
+FADE = float(np.exp(-1 / FADE_WEEKS))
 AHEAD = -(-max(HORIZONS) // 7)
-POINTS = 200
+POINTS = 2000
 """Points of the quadrature over what an episode yet to begin may be like."""
 
 SETTLED = 28
@@ -110,10 +113,14 @@ def look_ahead(
     open_door[early], at_end[early] = 0.0, 0.0
     shield = protection(book, grid, traits)[:, min(first, grid.columns - 1)]
     decided = leavers.decided < week * 7
-    active = (episodes.onset < first) & (episodes.ends >= first) & (episodes.hazard > 0)
+    known = (episodes.onset < first) & (episodes.hazard > 0)
+    active = known & (episodes.ends > first - FORGOTTEN_WEEKS)
     picked = np.nonzero(active & here[episodes.account] & ~decided[episodes.account])[0]
     who = episodes.account[picked]
-    room = np.where(np.bincount(who, minlength=count) > 0, CROWDED, 1.0)
+    # Seen from now: an episode that was at work last week may go on; one that had ended is fading.
+    over = np.minimum(episodes.ends[picked] - first, 0)
+    going = over == 0
+    room = np.where(np.bincount(who[going], minlength=count) > 0, CROWDED, 1.0)
     steps = np.arange(first, first + AHEAD)
     bare = np.stack([hazard_at(episodes, picked, np.full(len(picked), step)) for step in steps], axis=1)
     bare *= shield[who][:, None]
@@ -128,20 +135,22 @@ def look_ahead(
         inside = np.clip((horizon - offset - calendar.notice[:, None]) / 7, 0.0, 1.0)
         by_then = calendar.exit_day[:, columns] - week * 7 < horizon
         weight = open_door * inside + at_end * by_then
-        stay = np.ones(len(picked))
+        stay, rest = np.ones(len(picked)), np.zeros(len(picked))
         for step in range(AHEAD - 1, -1, -1):
-            hit = np.exp(-weight[who, step] * bare[:, step])
-            stay = ending[:, step] + (1 - ending[:, step]) * hit * stay
-        begun = np.bincount(who, -np.log(np.maximum(stay, 1e-300)), minlength=count)
+            hit = weight[who, step] * bare[:, step]
+            rest = FADE * (hit + rest)  # what is left of the hazard if it ends here
+            stay = ending[:, step] * np.exp(-rest) + (1 - ending[:, step]) * np.exp(-hit) * stay
+        force = np.where(going, -np.log(np.maximum(stay, 1e-300)), FADE**-over * rest)
+        begun = np.bincount(who, force, minlength=count)
         if traits.causes:
             to_come = future.expected(first, open_door * inside, at_end * by_then, shield) * room[:, None]
             risk = begun + to_come.sum(axis=1)
         else:
             risk = (weight * traits.chance).sum(axis=1)
-        known = (leavers.gone - week * 7 < horizon).astype(np.float64)
-        probability[:, number] = np.where(decided, known, 1 - np.exp(-risk))
+        left = (leavers.gone - week * 7 < horizon).astype(np.float64)
+        probability[:, number] = np.where(decided, left, 1 - np.exp(-risk))
         if horizon == 90 and traits.causes:
-            np.add.at(shares, (who, episodes.cause[picked]), -np.log(np.maximum(stay, 1e-300)))
+            np.add.at(shares, (who, episodes.cause[picked]), force)
             shares += to_come
     scale = shares.sum(axis=1, keepdims=True)
     shares = np.divide(shares, scale, out=np.zeros_like(shares), where=scale > 0)
@@ -161,24 +170,23 @@ class FutureEpisodes:
             for number in range(len(CAUSES))
             if number not in BORN
         }
-        self.tables = {number: self._table(number, traits) for number in self.rates}
+        self.tables = {number: self._table(number, grid, traits) for number in self.rates}
 
-    def _table(self, number: int, traits: Traits) -> Floats:
-        one = CAUSES[number]
-        ages = np.arange(AHEAD, dtype=np.float64)
-        hits = np.zeros((AHEAD, len(self.points)))
-        draws = np.random.default_rng(number)  # a fixed quadrature, not part of any company's chance
-        sudden = np.arange(POINTS) < round(traits.sudden * POINTS)
-        leads = np.where(
-            sudden, SUDDEN_LEAD, np.clip(one.lead / 7 * draws.lognormal(-0.06, 0.30, POINTS), 6, 32)
+    def _table(self, number: int, grid: Grid, traits: Traits) -> Floats:
+        # Episodes from a fixed stream serve as quadrature; they are no part of any company's chance.
+        same = np.full(POINTS, number)
+        sample = draw_marks(
+            stream(number, "quadrature"), np.zeros(POINTS, np.int64), same, 0 * same, traits, grid
         )
-        sizes = one.hazard * traits.strength[number] * draws.lognormal(-0.04, 0.29, POINTS)
-        sizes = np.where(sudden, SUDDEN_FORCE, 1.0) * sizes
-        ends = leaving_rate(np.full(POINTS, number), leads)
-        for lead, size, end in zip(leads, sizes, ends, strict=True):
-            alive = (1 - end) ** np.maximum(0, ages - calm_from(np.array([lead]))[0])
-            full = size * height(ages, np.full(AHEAD, lead))
-            hits += alive[:, None] * (1 - np.exp(-full[:, None] * self.points[None, :])) / POINTS
+        ending, least = leaving_rate(sample.cause, sample.lead), calm_from(sample.lead)
+        alive, fading = np.ones(POINTS), np.zeros(POINTS)
+        hits = np.zeros((AHEAD, len(self.points)))
+        for age in range(AHEAD):
+            ends = np.where(age > least, ending, 0.0) * alive
+            fading = FADE * (fading + ends)
+            alive = alive - ends
+            full = hazard_at(sample, np.arange(POINTS), np.full(POINTS, age)) * (alive + fading)
+            hits[age] = (1 - np.exp(-full[:, None] * self.points)).mean(axis=0)
         return hits.cumsum(axis=0)
 
     def expected(self, first: int, open_door: Floats, at_end: Floats, shield: Floats) -> Floats:

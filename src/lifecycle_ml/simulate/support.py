@@ -21,9 +21,9 @@ def write_tickets(
 ) -> pd.DataFrame:
     """One row per ticket, in order of account and time."""
     rng = stream(seed, "tickets")
-    size = (book.seats / 13.0) ** 0.6
-    noisy = (rng.lognormal(0, 0.28, len(book)) * size * traits.noise)[:, None]
-    scale = np.clip(size, 0.5, 2.0)[:, None]
+    size = (book.seats / 15.0) ** 0.8
+    noisy = (rng.lognormal(0, 0.2, len(book)) * size * traits.noise)[:, None]
+    scale = np.clip(size, 0.35, 2.0)[:, None]
     service, gap = trace[SERVICE], trace[GAP]
     premium = seats.growth[CAUSES_OF_GROWTH.index("premium_capability")]
     young = np.exp(-np.clip(np.arange(grid.weeks)[None, :] * 7 - book.created[:, None], 0, None) / 60.0)
@@ -31,9 +31,9 @@ def write_tickets(
     rates = {
         "bug": 0.05 * noisy + 0.42 * service * scale,
         "question": (0.06 + 0.12 * young) * noisy * ones,
-        "feature_gap": 0.012 * noisy * ones + 0.40 * gap * scale,
+        "feature_gap": 0.004 * noisy * ones + 0.24 * gap * scale,
         "premium_capability": 0.004 * noisy * ones + 0.10 * premium,
-        "outage": 0.003 * ones + 0.08 * service,
+        "outage": 0.002 * ones + 0.10 * service,
     }
     parts = [scatter(rng, rates[kind], book.created, leavers.gone, grid.days) for kind in TICKETS]
     kind = np.repeat(np.arange(len(TICKETS)), [len(part[0]) for part in parts])
@@ -50,7 +50,7 @@ def write_tickets(
     severity = np.where(draw < severe, 1 + (draw > severe * 0.35), np.where(draw < severe + 0.5, 3, 4))
     respond = rng.lognormal(-1.6, 0.9, count) * (1 + 2.5 * bad)
     typical = np.array([3.0, 1.2, 18.0, 10.0, 0.8])[kind]
-    resolve = typical * rng.lognormal(0, 0.9, count) * (1 + 4.0 * bad) * (1 + 5.0 * wish)
+    resolve = typical * rng.lognormal(0, 0.6, count) * (1 + 4.0 * bad) * (1 + 1.5 * wish)
     closed = opened + np.maximum(resolve, respond + 0.05)
     reopened = np.where(
         rng.random(count) < np.clip(0.04 + 0.25 * bad, 0, 1), closed + rng.exponential(4, count), NEVER

@@ -37,8 +37,8 @@ def draw_habits(seed: int, book: Book, seats: Seats, trace: Floats, traits: Trai
     """Users follow seats; causes thin them out, narrow what they do or shift its kind."""
     rng = stream(seed, "habits")
     accounts, weeks = seats.level.shape
-    adoption = np.clip(rng.beta(6.0, 3.2, accounts), 0.15, 0.97)
-    diligence = rng.lognormal(0.0, 0.25, (accounts, 1))
+    adoption = np.clip(rng.beta(12.0, 6.0, accounts), 0.15, 0.97)
+    diligence = rng.lognormal(0.0, 0.18, (accounts, 1))
     # A slow wander of each account's own level: not every decline is a cause.
     wander = np.cumsum(rng.normal(0, 0.018, (accounts, weeks)), axis=1)
     wander -= 0.5 * wander.mean(axis=1, keepdims=True)
@@ -54,13 +54,17 @@ def draw_habits(seed: int, book: Book, seats: Seats, trace: Floats, traits: Trai
     users *= (
         _less(0.72, low) * _less(0.45, fail) * _less(0.10, champion) * _less(0.10, value) * _less(0.12, fit)
     )
-    users *= 1 + 0.30 * growth
+    # Whatever the cause, unhappy people use less.
+    strain = np.clip((trace**1.5).sum(axis=0), 0, 1.5)
+    users *= _less(0.12, strain) * (1 + 0.30 * growth)
     users = np.clip(users, 0.6, seats.level * 1.25)
     rows = users * diligence * np.exp(noise) * ROWS_PER_USER
-    rows *= _less(0.25, low) * _less(0.12, value) * _less(0.12, rival) * (1 + 0.15 * growth)
+    rows *= (
+        _less(0.18, strain) * _less(0.25, low) * _less(0.12, value) * _less(0.12, rival) * (1 + 0.15 * growth)
+    )
 
     # Adoption that fails comes in fits and starts: weeks without any use.
-    rows *= rng.random((accounts, weeks)) > 0.6 * np.clip(low, 0, 1.2)
+    rows *= rng.random((accounts, weeks)) > 0.75 * np.clip(low, 0, 1.1)
 
     shares = np.repeat(KIND_SHARES[None, None, :], accounts, axis=0).repeat(weeks, axis=1).astype(np.float32)
     shares *= rng.gamma(8.0, 1 / 8.0, (accounts, 1, len(KINDS))).astype(np.float32)
