@@ -10,8 +10,8 @@ Latch  reason, playbook and the values criteria compare with are fixed when the 
 Nulls  a risk nobody knows neither begins nor breaks a run and turns nothing; a fact that cannot be told
        neither fires nor lets go; a criterion that cannot be told is not met.
 
-Where rules serve, or a model is advisory, probabilities are not sharp enough for a limit: there band high
-stands for red and band medium for yellow.
+Where rules serve, or a model is advisory, the risk is the churn rate the account's band had, held against the
+same limits: a band that churns hardly more than the rest turns nobody yellow.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ from lifecycle_ml.health.predicate import Predicate, applicable
 
 Color = Literal["green", "yellow", "red"]
 _RANK: dict[str, int] = {"green": 0, "yellow": 1, "red": 2}
-_BANDS: dict[str, int] = {"low": 0, "medium": 1, "high": 2}
 
 RecoversWhen = Callable[[Color, str], tuple[Predicate, ...]]
 ChoosePlaybook = Callable[[Color, str], str]
@@ -118,8 +117,6 @@ class _Reading:
     """One account today, as the machine sees it."""
 
     risk: float
-    level: int | None
-    """Where the band alone decides: 0 low, 1 medium, 2 high."""
     reason: str
     facts: Mapping[str, bool | None]
     value: Callable[[str], float | None]
@@ -137,8 +134,8 @@ def next_states(
     """Return the state of every account of `scored` at `as_of`, in its order.
 
     `prior` are the states of the last publication before `as_of`; an account without one starts green, or at
-    the colour its facts call for. `scored` is the scored table (columns `risk`, `band`, `source`, `tier`,
-    `reason` and the features); facts and criteria on columns it lacks are left out. `base_rate` is that of
+    the colour its facts call for. `scored` is the scored table (columns `risk`, `reason` and the
+    features); facts and criteria on columns it lacks are left out. `base_rate` is that of
     the recipe's population, `recovers_when` and `choose_playbook` come from the playbooks.
     Raises: ConditionError for a fact whose values cannot be compared.
     """
@@ -204,17 +201,14 @@ class _Machine:
         }
 
     def _runs(self, runs: Runs, reading: _Reading) -> Runs:
-        if reading.level is not None:
-            judged = (reading.level >= 2, reading.level < 2, reading.level >= 1, reading.level < 1)
-        elif np.isnan(reading.risk):
+        if np.isnan(reading.risk):
             return runs
-        else:
-            judged = (
-                reading.risk >= self._red.enter,
-                reading.risk < self._red.exit,
-                reading.risk >= self._yellow.enter,
-                reading.risk < self._yellow.exit,
-            )
+        judged = (
+            reading.risk >= self._red.enter,
+            reading.risk < self._red.exit,
+            reading.risk >= self._yellow.enter,
+            reading.risk < self._yellow.exit,
+        )
         since = (runs.over_red, runs.under_red, runs.over_yellow, runs.under_yellow)
         return Runs(
             *(start or self._as_of if holds else None for start, holds in zip(since, judged, strict=True))
@@ -240,13 +234,9 @@ class _Machine:
 
     def _is_over(self, color: str, reading: _Reading) -> bool:
         """Tell whether today's own reading is over the limit: an unknown risk must not complete a run."""
-        if reading.level is not None:
-            return reading.level >= _RANK[color]
         return reading.risk >= (self._red if color == "red" else self._yellow).enter
 
     def _words(self, color: str, since: date | None, reading: _Reading) -> str:
-        if reading.level is not None:
-            return f"risk band {'high' if color == 'red' else 'medium or high'} since {since}"
         limit = (self._red if color == "red" else self._yellow).enter
         return f"risk of churn {reading.risk:.0%}, at or over the limit of {limit:.0%} since {since}"
 
@@ -324,8 +314,6 @@ class _Machine:
         return "green"
 
     def _is_under(self, color: Color, reading: _Reading) -> bool:
-        if reading.level is not None:
-            return reading.level < _RANK[color]
         return reading.risk < (self._red if color == "red" else self._yellow).exit
 
 
@@ -344,26 +332,17 @@ def _readings(scored: pd.DataFrame, config: HealthConfig) -> list[tuple[str, _Re
         value = float(numbers[column][row])
         return None if np.isnan(value) else value
 
-    by_band = scored["source"].eq("rules") | scored["tier"].ne("full")
     return [
         (
             str(account_id),
             _Reading(
                 risk=float("nan") if pd.isna(risk) else float(risk),
-                level=_BANDS.get(band) if banded else None,
                 reason=reason if isinstance(reason, str) else "unknown",
                 facts={name: values[row] for name, values in fired.items()},
                 value=partial(value_at, row),
             ),
         )
-        for row, (account_id, risk, band, banded, reason) in enumerate(
-            zip(
-                scored["account_id"],
-                scored["risk"],
-                scored["band"],
-                by_band,
-                scored["reason"],
-                strict=True,
-            )
+        for row, (account_id, risk, reason) in enumerate(
+            zip(scored["account_id"], scored["risk"], scored["reason"], strict=True)
         )
     ]
