@@ -83,6 +83,8 @@ class RunSummary:
     health: Mapping[str, int]
     actions: int
     history: int
+    bundle: Bundle
+    """What serves, with the refusals of the model it stands in for."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `score --json`."""
@@ -137,7 +139,7 @@ def run_nightly(
         progress("scoring and publishing", 1, 1)
     finally:
         store.close()
-    return RunSummary(**summary, history=len(history))
+    return RunSummary(**summary, history=len(history), bundle=rules.bundle)
 
 
 def load_rulebook(

@@ -8,6 +8,7 @@ from lifecycle_ml.cli.screen import progress_bars, say, say_json, show_table
 from lifecycle_ml.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import date, datetime
     from pathlib import Path
 
@@ -64,13 +65,17 @@ def show_training(result: TrainingResult) -> None:
         ],
     )
     if document["refusals"]:
-        say("The gate refuses this model; rules serve instead:")
-        for refusal in document["refusals"]:
-            say(f"  {refusal['rule']}: saw {refusal['saw']}; needs {refusal['needs']}")
+        _say_refusals(document["refusals"])
     elif document["promoted"]:
         say(f"Version {document['version']} passed the gate and serves.")
     else:
         say(f"Version {document['version']} passed the gate as a challenger; an earlier one goes on serving.")
+
+
+def _say_refusals(refusals: Sequence[Mapping[str, str]]) -> None:
+    say("The gate refuses this model; rules serve instead:")
+    for refusal in refusals:
+        say(f"  {refusal['rule']}: saw {refusal['saw']}; needs {refusal['needs']}")
 
 
 def _interval(figure: dict[str, Any] | None) -> str:
@@ -101,6 +106,8 @@ def run(
         return
     colors = ", ".join(f"{count} {color}" for color, count in summary.health.items())
     say(f"Published {summary.accounts:,} accounts as of {as_of}: {colors}; {summary.actions} new actions.")
+    if summary.bundle.refusals:
+        _say_refusals(summary.bundle.refusals)
     if summary.history:
         say(f"The store was empty: {summary.history} weekly as_of dates were replayed first, as history.")
     readings.show_today(settings, most=10)
