@@ -83,6 +83,7 @@ FEATURES = (
         direction="raises",
         category="bad_fit_customer_sold",
         says="Sold at a discount of {value}",
+        says_no="Sold without a discount",
     ),
     Feature(
         name="seats_change_168d",

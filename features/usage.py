@@ -124,7 +124,7 @@ FEATURES = (
         direction="lowers",
         category="value_not_demonstrated",
         movable=True,
-        says="{value} different features used in the last 84 days; {usual} in the 84 days before",
+        says="{value} features used in the last 84 days; {usual} in the 84 days before",
         says_one="1 feature used in the last 84 days; {usual} in the 84 days before",
     ),
     Feature(
@@ -182,6 +182,7 @@ FEATURES = (
         category="competitive_displacement",
         says="Data exported {value} times in the last 28 days; usually {usual}",
         says_one="Data exported once in the last 28 days; usually {usual} times",
+        says_no="No data exported in the last 28 days; usually {usual} times",
     ),
     Feature(
         name="invites_84d",

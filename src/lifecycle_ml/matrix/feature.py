@@ -39,7 +39,7 @@ class Feature:
     says        the sentence that turns the value into evidence, with {value} and, where `usual` is given,
                 {usual}. What follows the last ";" is left out where the usual value is null.
     says_one    the sentence for a value of exactly 1, where English needs one
-    says_no     the sentence for "no", required for yes/no features
+    says_no     the sentence for "no", required for yes/no features; for numbers, that for exactly 0
     says_null   the sentence for null, where null is worth saying ("no business review on record")
     usual       a measure of what is usual for this account, shown beside the value; mostly `own_past(value)`
     movable     whether a team can move it
@@ -151,7 +151,7 @@ class Feature:
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return self.says_null
         text = self.says
-        if self.is_yes_no and value == 0 and self.says_no is not None:
+        if value == 0 and self.says_no is not None:
             text = self.says_no
         elif value == 1 and not self.is_yes_no and self.says_one is not None:
             text = self.says_one
