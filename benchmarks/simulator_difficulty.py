@@ -1,4 +1,4 @@
-"""How hard the simulated companies are: what the generator knows, what simple rules see, which cause stands out.
+"""How hard simulated companies are: what the generator knows, what rules see, which cause stands out.
 
     python benchmarks/simulator_difficulty.py --seeds 20 --accounts 2000
 
@@ -30,6 +30,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lifecycle_ml.simulate.company import Company, simulate_company
+from lifecycle_ml.tables.schema import CATEGORIES
+
+SHORT = (
+    "bad_fit", "onboarding", "adoption", "capability", "owner", "champion", "budget", "rival", "service",
+    "value", "closed",
+)  # fmt: skip
+"""The categories of the taxonomy, in its order, as called below."""
 
 TILE = 28
 GRACE = 30
@@ -111,12 +118,12 @@ class Grid:
 
 
 def ratio(over: Array, under: Array) -> Array:
-    """over / under, NaN where there is nothing to compare with."""
+    """Return over / under, NaN where there is nothing to compare with."""
     return np.divide(over, under, out=np.full_like(over, np.nan), where=under > 0)
 
 
 def in_force(company: Company, grid: Grid) -> tuple[Array, Array, Array]:
-    """Start and end day of each contract row, and the churn day per account (NaN: stays) by the contract rule."""
+    """Start and end day per contract row; churn day per account by the contract rule (NaN: stays)."""
     contracts = company.tables["contracts"]
     start = grid.days(contracts["starts_on"])
     end = np.fmin(grid.days(contracts["ends_on"]), grid.days(contracts["cancelled_on"]))
@@ -136,15 +143,18 @@ def in_force(company: Company, grid: Grid) -> tuple[Array, Array, Array]:
     return start, end, churned
 
 
-def features(company: Company, grid: Grid, start: Array, end: Array) -> dict[str, tuple[Array, int, str]]:
-    """Name -> (values by account and as_of, +1 if more of it is worse or -1, category)."""
+Made = dict[str, tuple[Array, int, str]]
+"""Name -> (values by account and as_of, +1 if more of it is worse else -1, category)."""
+
+
+def features(company: Company, grid: Grid, start: Array, end: Array) -> Made:
+    """All features of the heuristic."""
     tables = company.tables
     usage, touch = tables["usage_events"], tables["touchpoints"]
     tickets, signals, contacts = tables["tickets"], tables["signals"], tables["contacts"]
     contracts, invoices, milestones = tables["contracts"], tables["invoices"], tables["milestones"]
     accounts = tables["accounts"]
-    known = dict(zip(("bad_fit onboarding adoption capability owner champion budget rival service value closed").split(),
-                     CATEGORIES_IN_ORDER, strict=True))  # fmt: skip
+    known = dict(zip(SHORT, CATEGORIES, strict=True))
     made: dict[str, tuple[Array, int, str]] = {}
 
     def add(name: str, values: Array, sign: int, short: str) -> None:
@@ -195,8 +205,13 @@ def features(company: Company, grid: Grid, start: Array, end: Array) -> dict[str
     first = milestones["is_activation"].to_numpy()
     asked = grid.standing(milestones, due, np.full(len(due), np.inf))
     add("milestones_overdue", grid.standing(milestones, due, np.maximum(done, due)), 1, "onboarding")
-    add("milestones_completed_share",
-        ratio(grid.standing(milestones, done, np.full(len(due), np.inf)), np.maximum(asked, 1)), -1, "onboarding")  # fmt: skip
+    never = np.full(len(due), np.inf)
+    add(
+        "milestones_completed_share",
+        grid.standing(milestones, done, never) / np.maximum(asked, 1),
+        -1,
+        "onboarding",
+    )
     late = grid.oldest(milestones[first], due[first], np.maximum(done, due)[first])
     add("activation_overdue_days", late, 1, "onboarding")
     add(
@@ -274,7 +289,7 @@ def features(company: Company, grid: Grid, start: Array, end: Array) -> dict[str
     issued, paid = grid.days(invoices["issued_on"]), grid.days(invoices["paid_on"])
     owed = grid.days(invoices["due_on"])
     add("invoices_overdue", grid.standing(invoices, owed, np.fmax(paid, owed)), 1, "budget")
-    add("invoice_overdue_days", grid.oldest(invoices, owed, np.where(np.isnan(paid), np.inf, np.maximum(paid, owed))), 1, "budget")  # fmt: skip
+    add("invoice_overdue_days", grid.oldest(invoices, owed, np.maximum(paid, owed)), 1, "budget")
     slipped = np.where(np.isnan(paid), np.nan, np.maximum(paid - owed, 0))
     settled = ~np.isnan(slipped) & (issued >= 0)
     slip = grid.window(grid.total(invoices[settled], "paid_on", slipped[settled]), 13)
@@ -302,18 +317,9 @@ def features(company: Company, grid: Grid, start: Array, end: Array) -> dict[str
     return made
 
 
-def _categories() -> tuple[str, ...]:
-    from lifecycle_ml.tables.schema import CATEGORIES
-
-    return CATEGORIES
-
-
-CATEGORIES_IN_ORDER = _categories()
-
-
 @dataclass(frozen=True)
 class Book:
-    """One company on the grid: the rows that count (account, as_of number), their outcome and all features."""
+    """One company on the grid: the rows that count, their outcome and all features."""
 
     company: Company
     grid: Grid

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lifecycle_ml.simulate.book import Book
-from lifecycle_ml.simulate.grid import NEVER, WARM_UP, Floats, Grid, Ints, stream
+from lifecycle_ml.simulate.grid import AHEAD, NEVER, WARM_UP, Floats, Grid, Ints, stream
 from lifecycle_ml.simulate.priors import ANNUAL, EVERGREEN, MONTHLY
 
 MID_TERM = 0.35
@@ -32,7 +32,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Calendar:
-    """When accounts can leave. Columns are weeks from WARM_UP weeks before the first day.
+    """When accounts can leave. Columns are weeks, from WARM_UP before the first day to AHEAD after the last.
 
     open_door   hazard weeks for leaving within the week (then `notice` days later)
     at_end      hazard weeks for deciding, in this week, not to renew
@@ -49,7 +49,7 @@ class Calendar:
 def plan_calendar(seed: int, book: Book, grid: Grid, causes: bool) -> Calendar:
     """Plan every account's terms to the end of the data; late renewals leave a gap shorter than 30 days."""
     rng = stream(seed, "calendar")
-    shape = (len(book), grid.columns)
+    shape = (len(book), grid.columns + AHEAD)
     open_door, at_end = np.zeros(shape), np.zeros(shape)
     exit_day = np.full(shape, NEVER, dtype=np.int64)
     terms: list[list[Term]] = []
@@ -66,7 +66,7 @@ def plan_calendar(seed: int, book: Book, grid: Grid, causes: bool) -> Calendar:
         start, plan = created + skipped * length, []
         if skipped:
             signed = start - int(rng.integers(0, 30))
-        while start < grid.days:
+        while start < grid.days + 7 * AHEAD:
             end = start + length
             gap = ahead = 0
             if kind == ANNUAL and causes:
@@ -74,7 +74,7 @@ def plan_calendar(seed: int, book: Book, grid: Grid, causes: bool) -> Calendar:
             decided = end - ahead
             plan.append(Term(start, end, signed, decided))
             week = decided // 7 + WARM_UP
-            if 0 <= week < grid.columns:
+            if 0 <= week < shape[1]:
                 at_end[account, week] = MONTH if kind == MONTHLY else RENEWAL * (1.5 if length > 365 else 1.0)
                 exit_day[account, week] = end
             if kind == ANNUAL:

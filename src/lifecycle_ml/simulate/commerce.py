@@ -25,6 +25,7 @@ SIGNALS = (
     "hiring_related", "new_department", "new_initiative", "broader_need",
     "competitor_mention", "budget_cut", "layoffs", "merger", "closure",
 )  # fmt: skip
+SOURCES = ("heard in a meeting", "read in the news", "seen in a job advert", "told by a partner")
 HANDOFF = ("goals", "success_criteria", "stakeholder_map", "integration_plan", "go_live_date", "known_risks")
 _FIRST_WORDS = "Alder Birch Cobalt Delta Ember Fjord Granite Harbor Iris Juniper Kestrel Lumen Marble Nimbus"
 _SECOND_WORDS = "Labs Works Group Systems Partners Trading Health Foods Media Logistics"
@@ -175,7 +176,9 @@ def write_signals(
             "value": np.where(
                 rng.random(len(day)) < 0.5, np.round(rng.uniform(0.2, 1.0, len(day)), 2), np.nan
             ),
-            "note": pd.Series(np.full(len(day), None), dtype="str"),
+            "note": texts(
+                list(SOURCES), rng.integers(len(SOURCES), size=len(day)), rng.random(len(day)) < 0.6
+            ),
             "known_at": grid.instants(day + late),
         }
     )[keep].reset_index(drop=True)

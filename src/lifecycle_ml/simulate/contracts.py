@@ -118,6 +118,8 @@ def _canonical(table: pd.DataFrame, book: Book, grid: Grid, rng: np.random.Gener
     renews = table["renews"].to_numpy()
     signed = table["signed"].to_numpy() + rng.uniform(0.35, 0.75, count)
     amends = table["amends"].to_numpy() >= 0
+    # Amendments stand beside the contract they amend, and beside each other.
+    added = np.char.add("seats_", table.groupby(["account", "amends"]).cumcount().to_numpy().astype(str))
     # Nobody signs an automatic renewal: it is known on the day it starts.
     automatic = book.auto_renew[account] & (renews >= 0) & (term != EVERGREEN)
     signed = np.where(automatic | (table["signed"] >= table["start"]), table["start"], signed)
@@ -127,7 +129,7 @@ def _canonical(table: pd.DataFrame, book: Book, grid: Grid, rng: np.random.Gener
         {
             "contract_id": pd.array(ids, dtype="str"),
             "account_id": pd.array(np.array(book.ids)[account], dtype="str"),
-            "product": pd.array(np.where(amends, "seats", "platform"), dtype="str"),
+            "product": pd.array(np.where(amends, added, "platform"), dtype="str"),
             "renews_contract_id": pd.Series(np.where(renews >= 0, ids[renews], None), dtype="str"),
             "signed_at": grid.instants(np.where(lost, NEVER, signed)),
             "starts_on": grid.dates(table["start"].to_numpy()),

@@ -12,7 +12,7 @@ import numpy as np
 
 from lifecycle_ml.simulate.book import Book
 from lifecycle_ml.simulate.causes import CAUSES, NUMBER, SUDDEN_FORCE, SUDDEN_LEAD, SUDDEN_LINGER
-from lifecycle_ml.simulate.grid import NEVER, WARM_UP, Flags, Floats, Grid, Ints, stream
+from lifecycle_ml.simulate.grid import AHEAD, NEVER, WARM_UP, Flags, Floats, Grid, Ints, stream
 from lifecycle_ml.simulate.priors import Traits
 
 FADE_WEEKS = 7.0
@@ -26,6 +26,9 @@ TRACE = 1.55
 
 CROWDED = 0.45
 """How often an episode begins where another is at work, compared with an untroubled account."""
+
+QUIET_WEEKS = 6
+"""No cause but those an account is born with begins earlier in its life."""
 
 BORN = (NUMBER["bad_fit_customer_sold"], NUMBER["failed_onboarding"])
 COMPETITION = NUMBER["competitive_displacement"]
@@ -90,7 +93,7 @@ def onset_rate(number: int, book: Book, grid: Grid, traits: Traits) -> Floats:
 def _beginnings(rng: np.random.Generator, rate: Floats, book: Book) -> tuple[Ints, Ints]:
     counts = rng.poisson(rate)
     who, when = np.nonzero(counts)
-    keep = when >= book.created[who] // 7 + WARM_UP + 6  # nothing of this kind in the first six weeks
+    keep = when >= book.created[who] // 7 + WARM_UP + QUIET_WEEKS
     return who[keep], when[keep]
 
 
@@ -218,7 +221,10 @@ def press(episodes: Episodes, book: Book, grid: Grid, traits: Traits) -> Pressur
         np.add.at(trace, at, episodes.trace[picked] * rise * fade)
         full = hazard_at(episodes, picked, week) * fade
         np.add.at(hazard, at, full)
-    return Pressure(hazard * protection(book, grid, traits)[None], np.minimum(trace[:, :, WARM_UP:], 2.2))
+    return Pressure(
+        hazard * protection(book, grid, traits)[None, :, : grid.columns],
+        np.minimum(trace[:, :, WARM_UP:], 2.2),
+    )
 
 
 def hazard_at(episodes: Episodes, picked: Ints | Flags, week: Ints) -> Floats:
@@ -229,8 +235,8 @@ def hazard_at(episodes: Episodes, picked: Ints | Flags, week: Ints) -> Floats:
 
 
 def protection(book: Book, grid: Grid, traits: Traits) -> Floats:
-    """Multiplier of every hazard by account and column: below 1 from when the protective feature is used."""
+    """Multiplier of every hazard by account and column (AHEAD more of them): below 1 once protected."""
     if not traits.causes:
-        return np.ones((len(book), grid.columns))
-    weeks = (np.arange(grid.columns) - WARM_UP) * 7
+        return np.ones((len(book), grid.columns + AHEAD))
+    weeks = (np.arange(grid.columns + AHEAD) - WARM_UP) * 7
     return np.where(weeks[None, :] >= book.adopts_feature[:, None], traits.protection, 1.0)

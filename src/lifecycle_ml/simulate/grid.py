@@ -21,6 +21,9 @@ Instants = npt.NDArray[Any]
 WARM_UP = 52
 """Weeks of episodes before the first day, so that the first day finds accounts in every state."""
 
+AHEAD = 26
+"""Weeks after the data ends for which contracts are planned: probabilities look as far as 180 days."""
+
 NEVER = 10**6
 """A day after every day: not created, not closed, never left."""
 

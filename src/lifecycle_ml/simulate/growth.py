@@ -50,8 +50,9 @@ def draw_growth(seed: int, book: Book, leavers: Leavers, pressure: Pressure, gri
     then = np.minimum(later // 7, grid.weeks - 1) + WARM_UP
     trouble = pressure.hazard.sum(axis=0)[account, then]
     comes = rng.random(len(week)) < 0.62 * np.exp(-40.0 * trouble)
-    # Nobody buys more in the last two months before leaving.
-    comes &= (later < grid.days) & (later < leavers.decided[account] - 60)
+    # Who has a cause to leave buys no more in the two months before deciding it.
+    before = np.where(leavers.cause[account] >= 0, 60, 0)
+    comes &= (later < grid.days) & (later < leavers.decided[account] - before)
     share = np.clip(rng.lognormal(np.log(0.25), 0.5, len(week)), 0.08, 1.2)
     return Growth(account, cause, begun, np.where(comes, later, NEVER), share)
 

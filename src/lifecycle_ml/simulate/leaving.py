@@ -14,6 +14,7 @@ from lifecycle_ml.simulate.episodes import (
     CROWDED,
     FADE_WEEKS,
     FORGOTTEN_WEEKS,
+    QUIET_WEEKS,
     Episodes,
     Pressure,
     calm_from,
@@ -23,12 +24,11 @@ from lifecycle_ml.simulate.episodes import (
     onset_rate,
     protection,
 )
-from lifecycle_ml.simulate.grid import NEVER, WARM_UP, Flags, Floats, Grid, Ints, stream
+from lifecycle_ml.simulate.grid import AHEAD, NEVER, WARM_UP, Flags, Floats, Grid, Ints, stream
 from lifecycle_ml.simulate.priors import Traits
 
 HORIZONS = (30, 90, 180)
 FADE = float(np.exp(-1 / FADE_WEEKS))
-AHEAD = -(-max(HORIZONS) // 7)
 POINTS = 2000
 """Points of the quadrature over what an episode yet to begin may be like."""
 
@@ -56,7 +56,8 @@ def draw_leavers(
         total = np.full_like(total, traits.chance)
     settled = (book.created + SETTLED) // 7 + WARM_UP + 1
     can = np.arange(grid.columns)[None, :] >= np.maximum(settled, WARM_UP)[:, None]
-    now, then = total * calendar.open_door * can, total * calendar.at_end * can
+    now = total * calendar.open_door[:, : grid.columns] * can
+    then = total * calendar.at_end[:, : grid.columns] * can
     event = rng.random(total.shape) < 1 - np.exp(-(now + then))
     leaves = event.any(axis=1)
     column = np.where(leaves, event.argmax(axis=1), grid.columns - 1)
@@ -101,17 +102,16 @@ def look_ahead(
 ) -> Outlook:
     """Forward product over the weeks ahead, given everything at the start of `week` and nothing after it.
 
-    Known: the episodes at work, their strength, lead and treatment, the contract calendar, decisions taken.
+    Known: the episodes at work, their strength, lead and treatment, when the account takes up the protective
+    feature, the contract calendar, decisions taken.
     Not known: when an episode ends and which ones begin; both are averaged out.
     """
     count, first = len(book), week + WARM_UP
-    columns = np.minimum(np.arange(first, first + AHEAD), grid.columns - 1)
-    beyond = np.arange(first, first + AHEAD) >= grid.columns
+    columns = np.arange(first, first + AHEAD)
     open_door, at_end = calendar.open_door[:, columns].copy(), calendar.at_end[:, columns].copy()
-    at_end[:, beyond] = 0.0
     early = (columns[None, :] - WARM_UP) * 7 < book.created[:, None] + SETTLED
     open_door[early], at_end[early] = 0.0, 0.0
-    shield = protection(book, grid, traits)[:, min(first, grid.columns - 1)]
+    shield = protection(book, grid, traits)[:, columns]
     decided = leavers.decided < week * 7
     known = (episodes.onset < first) & (episodes.hazard > 0)
     active = known & (episodes.ends > first - FORGOTTEN_WEEKS)
@@ -120,10 +120,10 @@ def look_ahead(
     # Seen from now: an episode that was at work last week may go on; one that had ended is fading.
     over = np.minimum(episodes.ends[picked] - first, 0)
     going = over == 0
-    room = np.where(np.bincount(who[going], minlength=count) > 0, CROWDED, 1.0)
+    troubled = np.bincount(who[going], minlength=count) > 0
     steps = np.arange(first, first + AHEAD)
     bare = np.stack([hazard_at(episodes, picked, np.full(len(picked), step)) for step in steps], axis=1)
-    bare *= shield[who][:, None]
+    bare *= shield[who]
     rests = steps[None, :] - episodes.onset[picked][:, None] > calm_from(episodes.lead[picked])[:, None]
     ending = np.where(rests, leaving_rate(episodes.cause[picked], episodes.lead[picked])[:, None], 0.0)
 
@@ -143,7 +143,7 @@ def look_ahead(
         force = np.where(going, -np.log(np.maximum(stay, 1e-300)), FADE**-over * rest)
         begun = np.bincount(who, force, minlength=count)
         if traits.causes:
-            to_come = future.expected(first, open_door * inside, at_end * by_then, shield) * room[:, None]
+            to_come = future.expected(first, weight * shield, troubled)
             risk = begun + to_come.sum(axis=1)
         else:
             risk = (weight * traits.chance).sum(axis=1)
@@ -171,13 +171,14 @@ class FutureEpisodes:
             if number not in BORN
         }
         self.tables = {number: self._table(number, grid, traits) for number in self.rates}
+        self.quiet_until = book.created // 7 + WARM_UP + QUIET_WEEKS
 
-    def _table(self, number: int, grid: Grid, traits: Traits) -> Floats:
+    def _table(self, number: int, grid: Grid, traits: Traits) -> tuple[Floats, Floats]:
+        """By weeks ahead: what may begin until then, and the same weighted with the week it begins."""
         # Episodes from a fixed stream serve as quadrature; they are no part of any company's chance.
         same = np.full(POINTS, number)
-        sample = draw_marks(
-            stream(number, "quadrature"), np.zeros(POINTS, np.int64), same, 0 * same, traits, grid
-        )
+        rng = stream(number, "quadrature")
+        sample = draw_marks(rng, np.zeros(POINTS, np.int64), same, 0 * same, traits, grid)
         ending, least = leaving_rate(sample.cause, sample.lead), calm_from(sample.lead)
         alive, fading = np.ones(POINTS), np.zeros(POINTS)
         hits = np.zeros((AHEAD, len(self.points)))
@@ -187,17 +188,30 @@ class FutureEpisodes:
             alive = alive - ends
             full = hazard_at(sample, np.arange(POINTS), np.full(POINTS, age)) * (alive + fading)
             hits[age] = (1 - np.exp(-full[:, None] * self.points)).mean(axis=0)
-        return hits.cumsum(axis=0)
+        level = hits.cumsum(axis=0)
+        later = np.concatenate([np.zeros_like(level[:1]), level[:-1].cumsum(axis=0)])
+        return level, later
 
-    def expected(self, first: int, open_door: Floats, at_end: Floats, shield: Floats) -> Floats:
-        """(accounts, causes): hazard to be expected from episodes beginning from column `first` on."""
-        weight = (open_door + at_end) * shield[:, None]
-        steps = np.arange(AHEAD)[None, :]
+    def expected(self, first: int, weight: Floats, troubled: Flags) -> Floats:
+        """(accounts, causes): hazard to be expected from episodes beginning from column `first` on.
+
+        weight: (accounts, weeks ahead) hazard weeks. Where an episode is at work others are rarer; where none
+        is, one may begin, so the rate falls with the weeks (a line through its value in eight weeks).
+        """
+        column = min(first, next(iter(self.rates.values())).shape[1] - 1)
+        together = np.sum([rate[:, column] for rate in self.rates.values()], axis=0)
+        slope = np.where(troubled, 0.0, (1 - CROWDED) * (np.exp(-8 * together) - 1) / 8)
+        room = np.where(troubled, CROWDED, 1.0)
+        wait = np.maximum(self.quiet_until - first, 0)
+        steps = np.arange(AHEAD)[None, :] - wait[:, None]
+        begun, steps = steps >= 0, np.maximum(steps, 0)
         low = np.clip(np.searchsorted(self.points, weight, side="right") - 1, 0, len(self.points) - 2)
         part = (weight - self.points[low]) / (self.points[low + 1] - self.points[low])
         result = np.zeros((len(weight), len(CAUSES)))
-        for number, table in self.tables.items():
-            rate = self.rates[number][:, min(first, self.rates[number].shape[1] - 1)]
-            value = table[steps, low] * (1 - part) + table[steps, low + 1] * part
-            result[:, number] = rate * value.sum(axis=1)
+        for number, (level, later) in self.tables.items():
+            value = np.zeros(len(weight))
+            for table, factor in ((level, room), (later, slope)):
+                found = table[steps, low] * (1 - part) + table[steps, low + 1] * part
+                value += factor * (found * begun).sum(axis=1)
+            result[:, number] = self.rates[number][:, column] * np.maximum(value, 0.0)
         return result

@@ -93,7 +93,7 @@ def write_leavers(book: Book, leavers: Leavers, grid: Grid) -> pd.DataFrame:
 
 
 def write_episodes(book: Book, episodes: Episodes, grid: Grid) -> pd.DataFrame:
-    """account_id, cause, began_on, lead_days, ends_on, kind (true, muted, look_alike), hazard, trace."""
+    """account_id, cause, began_on, lead_days, over_on, nature (true, muted, look_alike), hazard, trace."""
     kind = np.where(episodes.hazard == 0, 2, np.where(episodes.trace < 0.16, 1, 0))
     return pd.DataFrame(
         {
@@ -101,8 +101,8 @@ def write_episodes(book: Book, episodes: Episodes, grid: Grid) -> pd.DataFrame:
             "cause": texts(list(CATEGORIES), episodes.cause),
             "began_on": grid.dates((episodes.onset - WARM_UP) * 7),
             "lead_days": np.round(episodes.lead * 7, 1),
-            "ends_on": grid.dates((episodes.ends - WARM_UP) * 7),
-            "kind": texts(["true", "muted", "look_alike"], kind),
+            "over_on": grid.dates((episodes.ends - WARM_UP) * 7),
+            "nature": texts(["true", "muted", "look_alike"], kind),
             "weekly_hazard": episodes.hazard,
             "trace": episodes.trace,
         }

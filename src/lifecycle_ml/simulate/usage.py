@@ -94,10 +94,12 @@ def write_usage(
     """The events, in order of account and day; some come late, a few feeds stop for days."""
     rng = stream(seed, "usage")
     account, day, user = _people(rng, book, habits, leavers, grid, traits)
-    late = _lateness(rng, account, day, len(book), grid)
+    second = rng.integers(7 * 3600, 20 * 3600, len(account))
+    late = np.round(_lateness(rng, account, day, len(book), grid) * 86400).astype(np.int64)
     # What had not arrived when the data was taken is not in it.
-    arrived = day + late < grid.days
-    account, day, user, late = account[arrived], day[arrived], user[arrived], late[arrived]
+    arrived = day * 86400 + second + late < grid.days * 86400
+    account, day, user = account[arrived], day[arrived], user[arrived]
+    second, late = second[arrived], late[arrived]
     week, count = day // 7, len(account)
     draw = rng.random(count, dtype=np.float32)
     kind = np.zeros(count, np.int64)
@@ -108,7 +110,6 @@ def write_usage(
     feature = others[(place + account % len(others)) % len(others)]
     uses_it = (day >= book.adopts_feature[account]) & (rng.random(count) < 0.15)
     feature = np.where(uses_it, traits.protective_feature, feature)
-    second = rng.integers(7 * 3600, 20 * 3600, count)
     happened = grid.instants(day) + second.astype("timedelta64[s]")
     quantity = rng.geometric(0.35, count)
     teamless = rng.random(len(book)) < 0.08
@@ -125,7 +126,7 @@ def write_usage(
             "feature": texts(list(FEATURES), feature, rng.random(count) < 0.01),
             "kind": texts(list(KINDS), kind),
             "quantity": quantity.astype(np.float64),
-            "known_at": happened + (late * 86400).astype(np.int64).astype("timedelta64[s]"),
+            "known_at": happened + late.astype("timedelta64[s]"),
         }
     )
 
