@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lifecycle_ml.simulate.causes import CAUSES
 from lifecycle_ml.simulate.grid import Flags, Floats, Grid, Ints, stream
 from lifecycle_ml.simulate.priors import (
     ANNUAL,
@@ -18,6 +19,9 @@ from lifecycle_ml.simulate.priors import (
 )
 
 PRICES = np.array([240.0, 480.0, 840.0])
+BAD_CHANNEL, ACTIVATING = 4.0, 0.2
+"""Bad fit is so much as frequent through the bad channel, stalled onboarding in the activating segment."""
+
 PLANS = ("basic", "pro", "enterprise")
 
 
@@ -60,10 +64,10 @@ def draw_book(seed: int, accounts: int, grid: Grid, traits: Traits) -> Book:
     region = rng.choice(len(REGIONS), accounts, p=(0.45, 0.35, 0.20))
     plan = np.clip(segment - 1 + rng.integers(0, 2, accounts), 0, 2)
     term = rng.choice(3, accounts, p=traits.terms)
-    bad_fit_chance, stall_chance = np.full(accounts, 0.08), np.full(accounts, 0.20)
+    bad_fit_chance, stall_chance = (np.full(accounts, one.at_start) for one in CAUSES[:2])
     if traits.causes:
-        bad_fit_chance = np.where(channel == traits.bad_channel, 0.32, bad_fit_chance)
-        stall_chance = np.where(segment == traits.activating_segment, 0.04, stall_chance)
+        bad_fit_chance = np.where(channel == traits.bad_channel, BAD_CHANNEL * bad_fit_chance, bad_fit_chance)
+        stall_chance = np.where(segment == traits.activating_segment, ACTIVATING * stall_chance, stall_chance)
     bad_fit = rng.random(accounts) < bad_fit_chance * traits.mix[0]
     stalled = rng.random(accounts) < stall_chance * traits.mix[1]
     fit = np.clip(rng.normal(np.where(bad_fit, 0.42, 0.68), 0.14), 0.02, 0.99)

@@ -12,7 +12,7 @@ class Cause:
     """What is true of one cause in the average company.
 
     yearly    episodes per account and year; 0 for causes an account is born with
-    at_start  chance that an account begins with it
+    at_start  chance that an account begins with it (apart from the bad channel and the activating segment)
     lead      days from the first trace to the full hazard (mean of the draw)
     linger    weeks it stays at full hazard on average, unless it ends with the account leaving
     hazard    weekly hazard at full height of an account that may leave at any time
@@ -27,8 +27,8 @@ class Cause:
 
 
 CAUSES = (
-    Cause("bad_fit_customer_sold", 0.0, 0.11, 130, 50, 0.0082),
-    Cause("failed_onboarding", 0.0, 0.15, 125, 26, 0.0120),
+    Cause("bad_fit_customer_sold", 0.0, 0.08, 130, 50, 0.0082),
+    Cause("failed_onboarding", 0.0, 0.20, 125, 26, 0.0120),
     Cause("low_adoption_after_onboarding", 0.160, 0.0, 125, 20, 0.0086),
     Cause("missing_product_capability", 0.145, 0.0, 125, 20, 0.0086),
     Cause("poor_stakeholder_ownership", 0.155, 0.0, 125, 20, 0.0086),

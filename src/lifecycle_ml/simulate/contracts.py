@@ -138,7 +138,7 @@ def _canonical(table: pd.DataFrame, book: Book, grid: Grid, rng: np.random.Gener
             "currency": pd.array(np.full(count, "EUR"), dtype="str"),
             "is_recurring": np.ones(count, dtype=bool),
             "seats": seats.astype(np.int64),
-            "usage_limit": (seats * 10).astype(np.float64),
+            "usage_limit": (seats * 7).astype(np.float64),
             "auto_renew": pd.array(book.auto_renew[account], dtype="boolean"),
             "notice_days": notice_kind.astype(np.int64),
             "notice_given_on": grid.dates(grid.seen(table["notice_given"].to_numpy())),

@@ -30,6 +30,9 @@ CROWDED = 0.45
 QUIET_WEEKS = 6
 """No cause but those an account is born with begins earlier in its life."""
 
+GAP_HERE, GAP_ELSEWHERE = 2.8, 0.7
+"""How often a capability is missed in the industry of the product gap and elsewhere, beside the usual."""
+
 BORN = (NUMBER["bad_fit_customer_sold"], NUMBER["failed_onboarding"])
 COMPETITION = NUMBER["competitive_displacement"]
 GAP = NUMBER["missing_product_capability"]
@@ -83,7 +86,7 @@ def onset_rate(number: int, book: Book, grid: Grid, traits: Traits) -> Floats:
     """Episodes of one cause expected per account and week; here drift and the product gap come in."""
     weekly = CAUSES[number].yearly / 52 * traits.mix[number] * book.frailty
     if number == GAP and traits.causes:
-        weekly = weekly * np.where(book.industry == traits.gap_industry, 2.8, 0.7)
+        weekly = weekly * np.where(book.industry == traits.gap_industry, GAP_HERE, GAP_ELSEWHERE)
     rate = np.repeat(weekly[:, None], grid.columns, axis=1)
     if number == COMPETITION and traits.causes:
         rate[:, WARM_UP + traits.drift_week :] *= traits.drift_factor

@@ -7,9 +7,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from lifecycle_ml.simulate.book import Book
+from lifecycle_ml.simulate.book import ACTIVATING, BAD_CHANNEL, Book
 from lifecycle_ml.simulate.calendar import Calendar
-from lifecycle_ml.simulate.episodes import Episodes
+from lifecycle_ml.simulate.episodes import GAP_ELSEWHERE, GAP_HERE, Episodes
 from lifecycle_ml.simulate.grid import NEVER, WARM_UP, Flags, Grid, texts
 from lifecycle_ml.simulate.growth import CAUSES_OF_GROWTH, Growth
 from lifecycle_ml.simulate.leaving import HORIZONS, FutureEpisodes, Leavers, look_ahead
@@ -138,13 +138,20 @@ def write_growth(book: Book, growth: Growth, grid: Grid) -> pd.DataFrame:
 def write_planted(traits: Traits, grid: Grid) -> pd.DataFrame:
     """fact, column, value, effect, from_on: what was planted; no rows in a company without causes."""
     rows: list[tuple[str, str, str, float, int]] = []
+    gap = GAP_HERE / GAP_ELSEWHERE
     if traits.causes:
         rows = [
-            ("bad_fit_channel", "acquisition_channel", CHANNELS[traits.bad_channel], 4.0, NEVER),
-            ("activating_segment", "segment", SEGMENTS[traits.activating_segment], 0.2, NEVER),
+            ("bad_fit_channel", "acquisition_channel", CHANNELS[traits.bad_channel], BAD_CHANNEL, NEVER),
+            ("activating_segment", "segment", SEGMENTS[traits.activating_segment], ACTIVATING, NEVER),
             ("protective_feature", "feature", FEATURES[traits.protective_feature], traits.protection, NEVER),
-            ("product_gap", "industry", INDUSTRIES[traits.gap_industry], 4.0, NEVER),
-            ("product_gap", "topic", f"gap:{CAPABILITIES[traits.gap_capability]}", 4.0, NEVER),
+            ("product_gap", "industry", INDUSTRIES[traits.gap_industry], gap, NEVER),
+            (
+                "product_gap",
+                "topic",
+                f"gap:{CAPABILITIES[traits.gap_capability]}",
+                GAP_HERE / GAP_ELSEWHERE,
+                NEVER,
+            ),
             ("drift", "cause", "competitive_displacement", traits.drift_factor, traits.drift_week * 7),
         ]
     table = pd.DataFrame(rows, columns=["fact", "column", "value", "effect", "from_day"])

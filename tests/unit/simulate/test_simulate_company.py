@@ -1,5 +1,6 @@
 """Companies: the same again, canonical, and with the truth kept apart."""
 
+import hashlib
 from datetime import date
 from pathlib import Path
 
@@ -243,3 +244,23 @@ def test_a_very_small_and_short_company_works() -> None:
     company = simulate_company(5, 1, date(2024, 2, 29), 180)
     assert len(company.tables["accounts"]) == 1
     assert len(company.tables["contracts"]) >= 1
+
+
+def test_companies_are_frozen() -> None:
+    """Later needs are new arguments: with the old ones nobody comes, goes or changes the cause."""
+    company = simulate_company(1, 100, days=400, truth_step_weeks=4)
+    assert {name: len(table) for name, table in company.tables.items()} == {
+        "accounts": 100,
+        "contracts": 605,
+        "usage_events": 43703,
+        "contacts": 705,
+        "touchpoints": 11876,
+        "tickets": 1429,
+        "milestones": 400,
+        "invoices": 933,
+        "signals": 438,
+        "outcomes": 23,
+    }
+    leavers = company.truth["leavers"]
+    said = leavers["account_id"] + leavers["churned_on"].dt.strftime("%F") + leavers["cause"]
+    assert hashlib.sha256(" ".join(said).encode()).hexdigest()[:16] == "e38718c32808533b"
