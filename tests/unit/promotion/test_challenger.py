@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from promotion_world import simulate
 
-from lifecycle_ml.models.calibration import AffineCalibration
+from lifecycle_ml.models.logistic import sigmoid
 from lifecycle_ml.outcomes.splits import known_at_cutoff, rolling_origins
 from lifecycle_ml.promotion import backtest as backtests
 from lifecycle_ml.promotion.challenger import build_challenger
@@ -75,20 +75,28 @@ def test_no_cutoff_learns_from_a_label_known_later(built, recipe, monkeypatch):
             assert used.max() + pd.Timedelta(days=horizon + 32) <= pd.Timestamp(fold.test_dates[0])
 
 
-def test_figures_use_calibrations_of_earlier_cutoffs_only(built):
-    """The last cut-off is calibrated by exactly the cut-offs before it; the first by other accounts."""
-    _, challenger = built
-    tried = challenger.backtest
-    fold = tried.rows["fold"].to_numpy()
-    p = tried.probabilities["model"]
-    # p = sigmoid(start + intercept + slope * raw): within a cut-off and horizon log-odds are affine in one
-    # another, so two calibrations within the first cut-off show as five different lines
-    odds = np.log(p / (1 - p))
-    lines = np.round(odds[:, 2] - odds[:, 1], 12)
-    assert len(np.unique(fold)) == 4
-    assert np.isfinite(lines).all()
-    assert isinstance(tried.calibration, AffineCalibration)
-    assert tried.calibration.events > 0
+def test_no_calibration_sees_the_outcomes_it_is_measured_on():
+    """Turning a cut-off's outcomes round changes later cut-offs only; in the first, only other accounts."""
+    rng = np.random.default_rng(0)
+    rows = 1200
+    fold = np.repeat([0, 1, 2], rows // 3)
+    accounts = np.array([f"A-{number}" for number in rng.integers(0, 400, rows)], dtype=object)
+    raw = np.repeat(rng.normal(size=(rows, 1)), 3, axis=1)
+    margins = backtests.Margins(raw, np.broadcast_to([-2.0, -1.0, 0.0], raw.shape))
+    outcomes = (rng.random(raw.shape) < sigmoid(margins.starts + 2 * raw)).astype(float)
+
+    def fitted(told):
+        return backtests._cross_fitted(margins, told, accounts, fold, 50, seed=0)
+
+    before = fitted(outcomes)
+    for turned in (1, 2):
+        after = fitted(np.where((fold == turned)[:, None], 1 - outcomes, outcomes))
+        assert (after[fold <= turned] == before[fold <= turned]).all()
+        assert turned == 2 or (after[fold > turned] != before[fold > turned]).all()
+    own = (fold == 0) & (accounts == accounts[0])
+    after = fitted(np.where(own[:, None], 1 - outcomes, outcomes))
+    assert (after[own] == before[own]).all()
+    assert (after[fold == 0] != before[fold == 0]).any()
 
 
 def test_same_arguments_give_the_same_digest(built, recipe):
