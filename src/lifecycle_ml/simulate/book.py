@@ -19,8 +19,11 @@ from lifecycle_ml.simulate.priors import (
 )
 
 PRICES = np.array([240.0, 480.0, 840.0])
-BAD_CHANNEL, ACTIVATING = 4.0, 0.2
-"""Bad fit is so much as frequent through the bad channel, stalled onboarding in the activating segment."""
+BAD_CHANNEL = 0.5
+"""Chance of a bad fit through the bad channel, in every company."""
+
+ACTIVATING = 0.2
+"""Onboarding stalls so much as often in the activating segment as elsewhere."""
 
 PLANS = ("basic", "pro", "enterprise")
 
@@ -66,7 +69,7 @@ def draw_book(seed: int, accounts: int, grid: Grid, traits: Traits) -> Book:
     term = rng.choice(3, accounts, p=traits.terms)
     bad_fit_chance, stall_chance = (np.full(accounts, one.at_start) for one in CAUSES[:2])
     if traits.causes:
-        bad_fit_chance = np.where(channel == traits.bad_channel, BAD_CHANNEL * bad_fit_chance, bad_fit_chance)
+        bad_fit_chance = np.where(channel == traits.bad_channel, BAD_CHANNEL / traits.mix[0], bad_fit_chance)
         stall_chance = np.where(segment == traits.activating_segment, ACTIVATING * stall_chance, stall_chance)
     bad_fit = rng.random(accounts) < bad_fit_chance * traits.mix[0]
     stalled = rng.random(accounts) < stall_chance * traits.mix[1]

@@ -27,17 +27,17 @@ class Cause:
 
 
 CAUSES = (
-    Cause("bad_fit_customer_sold", 0.0, 0.08, 130, 50, 0.0082),
-    Cause("failed_onboarding", 0.0, 0.20, 125, 26, 0.0120),
-    Cause("low_adoption_after_onboarding", 0.160, 0.0, 125, 20, 0.0086),
-    Cause("missing_product_capability", 0.145, 0.0, 125, 20, 0.0086),
-    Cause("poor_stakeholder_ownership", 0.155, 0.0, 125, 20, 0.0086),
-    Cause("champion_left", 0.155, 0.0, 105, 15, 0.0104),
-    Cause("budget_eliminated", 0.155, 0.0, 105, 16, 0.0102),
-    Cause("competitive_displacement", 0.120, 0.0, 105, 16, 0.0102),
-    Cause("service_support_failure", 0.155, 0.0, 105, 16, 0.0102),
-    Cause("value_not_demonstrated", 0.155, 0.0, 135, 22, 0.0084),
-    Cause("company_closed_or_merged", 0.045, 0.0, 95, 13, 0.0240),
+    Cause("bad_fit_customer_sold", 0.0, 0.08, 130, 40, 0.0210),
+    Cause("failed_onboarding", 0.0, 0.20, 125, 26, 0.0150),
+    Cause("low_adoption_after_onboarding", 0.165, 0.0, 125, 20, 0.0083),
+    Cause("missing_product_capability", 0.150, 0.0, 125, 20, 0.0083),
+    Cause("poor_stakeholder_ownership", 0.160, 0.0, 125, 20, 0.0083),
+    Cause("champion_left", 0.160, 0.0, 105, 15, 0.0100),
+    Cause("budget_eliminated", 0.160, 0.0, 105, 16, 0.0098),
+    Cause("competitive_displacement", 0.125, 0.0, 105, 16, 0.0098),
+    Cause("service_support_failure", 0.160, 0.0, 105, 16, 0.0098),
+    Cause("value_not_demonstrated", 0.160, 0.0, 135, 22, 0.0081),
+    Cause("company_closed_or_merged", 0.047, 0.0, 95, 13, 0.0230),
 )
 
 SUDDEN_LEAD = 3.0

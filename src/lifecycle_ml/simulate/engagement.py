@@ -209,7 +209,7 @@ def write_milestones(seed: int, book: Book, episodes: Episodes, leavers: Leavers
     rows = []
     for name, due, activates in MILESTONES:
         due_on = book.created + due
-        delay = rng.normal(-3, 9, len(book)) + np.where(
+        delay = rng.normal(-8, 6, len(book)) + np.where(
             rng.random(len(book)) < 0.07, rng.exponential(25, len(book)), 0
         )
         held = slow * rng.uniform(30, 200, len(book)) * (due / 60.0 if due < 60 else 1.2)

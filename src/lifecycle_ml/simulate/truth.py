@@ -9,6 +9,7 @@ import pandas as pd
 
 from lifecycle_ml.simulate.book import ACTIVATING, BAD_CHANNEL, Book
 from lifecycle_ml.simulate.calendar import Calendar
+from lifecycle_ml.simulate.causes import CAUSES
 from lifecycle_ml.simulate.episodes import GAP_ELSEWHERE, GAP_HERE, Episodes
 from lifecycle_ml.simulate.grid import NEVER, WARM_UP, Flags, Grid, texts
 from lifecycle_ml.simulate.growth import CAUSES_OF_GROWTH, Growth
@@ -141,7 +142,13 @@ def write_planted(traits: Traits, grid: Grid) -> pd.DataFrame:
     gap = GAP_HERE / GAP_ELSEWHERE
     if traits.causes:
         rows = [
-            ("bad_fit_channel", "acquisition_channel", CHANNELS[traits.bad_channel], BAD_CHANNEL, NEVER),
+            (
+                "bad_fit_channel",
+                "acquisition_channel",
+                CHANNELS[traits.bad_channel],
+                BAD_CHANNEL / (CAUSES[0].at_start * traits.mix[0]),
+                NEVER,
+            ),
             ("activating_segment", "segment", SEGMENTS[traits.activating_segment], ACTIVATING, NEVER),
             ("protective_feature", "feature", FEATURES[traits.protective_feature], traits.protection, NEVER),
             ("product_gap", "industry", INDUSTRIES[traits.gap_industry], gap, NEVER),
