@@ -232,7 +232,7 @@ def test_planted_facts_name_values_that_occur(company: Company) -> None:
     assert treatments["hazard_multiplier"].between(0.25, 0.85).all()
 
 
-@pytest.mark.parametrize("wrong", [{"accounts": 100}, {"days": 100}, {"seed": -1}, {"truth_step_weeks": 0}])
+@pytest.mark.parametrize("wrong", [{"accounts": 0}, {"days": 100}, {"seed": -1}, {"truth_step_weeks": 0}])
 def test_impossible_companies_are_refused(wrong: dict[str, int]) -> None:
     """The message says what a company needs and what was given."""
     with pytest.raises(UserError, match="a company needs at least 1 account, 180 days"):
