@@ -59,7 +59,6 @@ class Splits(Strict):
     dates_per_cutoff: Annotated[int, Field(ge=1, le=24)]
     gap_days: Days
     min_training_dates: Count
-    unseen_accounts_share: Annotated[float, Field(gt=0, le=0.5)]
 
 
 class Estimator(Strict):
