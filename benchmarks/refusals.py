@@ -21,7 +21,7 @@ import pandas as pd
 from benchmarks.company_matrix import CompanyMatrix, build_company
 from benchmarks.twenty_companies import read_lines
 
-from lifecycle_ml.promotion.challenger import build_challenger
+from lifecycle_ml.promotion.challenger import try_challenger
 
 SHUFFLES_PER_COMPANY = 5
 FIRST_SEED = {"without_causes": 7001, "shuffled": 8001}
@@ -55,21 +55,15 @@ def deal(company: CompanyMatrix, shuffle: int) -> pd.DataFrame:
 def judge_world(company: CompanyMatrix, matrix: pd.DataFrame, threads: int) -> dict[str, Any]:
     """Return what the gate said of a world."""
     began = time.perf_counter()
-    challenger = build_challenger(
-        matrix,
-        company.labels,
-        company.inputs,
-        company.recipe,
-        company.data_through,
-        segments=company.segments,
-        num_threads=threads,
+    trial = try_challenger(
+        matrix, company.labels, company.inputs, company.recipe, company.data_through, num_threads=threads
     )
     return {
-        "tier": challenger.tier.name,
-        "churned_accounts": challenger.tier.churned_accounts,
-        "promoted": challenger.serves.source == "model",
-        "refusals": [refusal.to_json() for refusal in challenger.refusals],
-        "auroc": challenger.evaluation.metrics["auroc"].value if challenger.evaluation.metrics else None,
+        "tier": trial.tier.name,
+        "churned_accounts": trial.tier.churned_accounts,
+        "promoted": trial.tier.name != "insufficient" and not trial.refusals,
+        "refusals": [refusal.to_json() for refusal in trial.refusals],
+        "auroc": trial.evaluation.metrics["auroc"].value if trial.evaluation.metrics else None,
         "seconds": round(time.perf_counter() - began, 1),
     }
 

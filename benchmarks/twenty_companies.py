@@ -24,7 +24,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from lifecycle_ml.models.logistic import fit_logistic
 from lifecycle_ml.promotion.backtest import LOGISTIC, MODEL, UNSEEN
-from lifecycle_ml.promotion.challenger import build_challenger
+from lifecycle_ml.promotion.challenger import try_challenger
 
 FIRST_SEED = 5001
 """Seeds from here on were used for nothing else."""
@@ -37,19 +37,18 @@ def run_company(seed: int, accounts: int, threads: int) -> dict[str, Any]:
     began = time.perf_counter()
     company = build_company(seed, accounts)
     built = time.perf_counter()
-    challenger = build_challenger(
+    trial = try_challenger(
         company.matrix,
         company.labels,
         company.inputs,
         company.recipe,
         company.data_through,
-        segments=company.segments,
         num_threads=threads,
         draws=500,
     )
-    tried = challenger.backtest
+    tried = trial.backtest
     if tried is None or MODEL not in tried.probabilities:
-        return {"seed": seed, "tier": challenger.tier.name, "rows": 0}
+        return {"seed": seed, "tier": trial.tier.name, "rows": 0}
     truth = tried.rows.merge(company.truth, "left", ["account_id", "as_of"], validate="one_to_one")[
         "probability_90d"
     ].to_numpy(dtype=float)
@@ -62,10 +61,10 @@ def run_company(seed: int, accounts: int, threads: int) -> dict[str, Any]:
     p = scores[MODEL]
     bins = np.round(np.log(p / (1 - p)) / BIN).astype(int)
     pooled = pd.DataFrame({"bin": bins, "y": y}).groupby("bin")["y"].agg(["size", "sum"])
-    evaluation = challenger.evaluation
+    evaluation = trial.evaluation
     return {
         "seed": seed,
-        "tier": challenger.tier.name,
+        "tier": trial.tier.name,
         "rows": len(y),
         "churned_accounts": evaluation.counts["churned_accounts"],
         "rate": float(y.mean()),
@@ -75,10 +74,10 @@ def run_company(seed: int, accounts: int, threads: int) -> dict[str, Any]:
         "observed": float(y.sum()),
         "slope": evaluation.metrics["calibration_slope"].to_json(),
         "bins": [[int(b), int(r["size"]), int(r["sum"])] for b, r in pooled.iterrows()],
-        "refusals": [refusal.to_json() for refusal in challenger.refusals],
+        "refusals": [refusal.to_json() for refusal in trial.refusals],
         "seconds": {
             "company": round(built - began, 1),
-            "challenger": round(time.perf_counter() - built, 1),
+            "trial": round(time.perf_counter() - built, 1),
         },
     }
 

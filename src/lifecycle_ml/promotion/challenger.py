@@ -111,7 +111,19 @@ def _quiet(_step: str, _done: int, _total: int) -> None:
     """Show no progress."""
 
 
-def build_challenger(
+@dataclass(frozen=True)
+class Trial:
+    """How a recipe did on past dates and what the gate says of it, before anything is fitted to serve."""
+
+    matrix: pd.DataFrame
+    labels: pd.DataFrame
+    tier: Tier
+    backtest: Backtest | None
+    evaluation: Evaluation
+    refusals: tuple[Refusal, ...]
+
+
+def try_challenger(
     matrix: pd.DataFrame,
     labels: pd.DataFrame,
     inputs: Mapping[str, int],
@@ -119,21 +131,12 @@ def build_challenger(
     data_through: date,
     *,
     seed: int = 0,
-    segments: Mapping[str, str] | None = None,
     as_of_today: Iterable[str] = (),
-    data: Mapping[str, Any] | None = None,
     num_threads: int = 2,
     draws: int = 1000,
     progress: Progress = _quiet,
-) -> Challenger:
-    """Fit, try on past dates, judge and bundle; touches neither disk nor registry.
-
-    matrix: account_id, as_of and the inputs, one row per snapshot. labels: the same rows in the same order,
-    as `label_rolling` makes them. inputs: feature name to the direction in which more of it moves the risk
-    (+1, -1, 0). Snapshots where notice was already given (`too_late`) are left out of fit and evaluation.
-    segments: account to segment, for the reference contributions. as_of_today: which inputs rest on columns
-    overwritten in place. data: what the bundle says it was trained on. Same arguments, same digest.
-    """
+) -> Trial:
+    """Try a recipe on past dates and judge it; arguments as in `build_challenger`."""
     kept = ~labels["too_late"].to_numpy(dtype=bool) if "too_late" in labels else np.ones(len(labels), bool)
     matrix = matrix[kept].reset_index(drop=True)
     labels = labels[kept].reset_index(drop=True)
@@ -141,7 +144,7 @@ def build_challenger(
         (matrix["account_id"].to_numpy() == labels["account_id"].to_numpy()).all()
         and (matrix["as_of"].to_numpy() == labels["as_of"].to_numpy()).all()
     ):
-        raise ValueError("build_challenger: matrix and labels are not the same snapshots in the same order.")
+        raise ValueError("try_challenger: matrix and labels are not the same snapshots in the same order.")
     y = labels[label_column(recipe.label.headline_days)].to_numpy(dtype=np.float64)
     known = ~np.isnan(y)
     accounts = matrix["account_id"].to_numpy()
@@ -175,7 +178,47 @@ def build_challenger(
         suspects=suspect_leaks(matrix[known], y[known], accounts[known], inputs, recipe.gate.leak_auroc),
         as_of_today=restricted,
     )
-    refusals = judge(shown, recipe.gate)
+    return Trial(matrix, labels, tier, tried, evaluation, judge(shown, recipe.gate))
+
+
+def build_challenger(
+    matrix: pd.DataFrame,
+    labels: pd.DataFrame,
+    inputs: Mapping[str, int],
+    recipe: Recipe,
+    data_through: date,
+    *,
+    seed: int = 0,
+    segments: Mapping[str, str] | None = None,
+    as_of_today: Iterable[str] = (),
+    data: Mapping[str, Any] | None = None,
+    num_threads: int = 2,
+    draws: int = 1000,
+    progress: Progress = _quiet,
+) -> Challenger:
+    """Fit, try on past dates, judge and bundle; touches neither disk nor registry.
+
+    matrix: account_id, as_of and the inputs, one row per snapshot. labels: the same rows in the same order,
+    as `label_rolling` makes them. inputs: feature name to the direction in which more of it moves the risk
+    (+1, -1, 0). Snapshots where notice was already given (`too_late`) are left out of fit and evaluation.
+    segments: account to segment, for the reference contributions. as_of_today: which inputs rest on columns
+    overwritten in place. data: what the bundle says it was trained on. Same arguments, same digest.
+    """
+    trial = try_challenger(
+        matrix,
+        labels,
+        inputs,
+        recipe,
+        data_through,
+        seed=seed,
+        as_of_today=as_of_today,
+        num_threads=num_threads,
+        draws=draws,
+        progress=progress,
+    )
+    matrix, labels, tier, tried = trial.matrix, trial.labels, trial.tier, trial.backtest
+    y = labels[label_column(recipe.label.headline_days)].to_numpy(dtype=np.float64)
+    known = ~np.isnan(y)
     common: dict[str, Any] = {
         "name": recipe.name,
         "horizons": tuple(recipe.label.horizons_days),
@@ -183,8 +226,8 @@ def build_challenger(
         "base_rates": _base_rates(labels, recipe),
         "medium_from": recipe.bands.medium_from,
         "high_from": recipe.bands.high_from,
-        "metrics": evaluation.to_json(),
-        "refusals": tuple(refusal.to_json() for refusal in refusals),
+        "metrics": trial.evaluation.to_json(),
+        "refusals": tuple(refusal.to_json() for refusal in trial.refusals),
         "data": dict(data or {}) | {"churned_accounts": tier.churned_accounts, "snapshots": len(matrix)},
     }
     bundle = None
@@ -196,10 +239,10 @@ def build_challenger(
         progress("fitting on everything known", 1, 1)
     return Challenger(
         bundle=bundle,
-        rules=_rules_bundle(matrix[known], y[known], recipe, tried, evaluation, common),
+        rules=_rules_bundle(matrix[known], y[known], recipe, tried, trial.evaluation, common),
         tier=tier,
-        evaluation=evaluation,
-        refusals=refusals,
+        evaluation=trial.evaluation,
+        refusals=trial.refusals,
         predictions=empty_predictions() if tried is None else tried.predictions(),
         backtest=tried,
     )
