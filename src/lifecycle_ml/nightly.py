@@ -152,6 +152,11 @@ def load_rulebook(
     progress: Progress = _quiet,
 ) -> Rulebook:
     """Load the rooms' configuration and what serves. Raises: UserError for the first rule that cannot be."""
+    every = load_features(workspace)
+    team = load_team(workspace)
+    taxonomy = load_taxonomy(workspace, every.names)
+    health = load_health(workspace, every.names)
+    playbooks = load_playbooks(workspace, every.names, team)
     serving = champion(settings, RECIPE)
     if serving is None:
         if not may_train:
@@ -161,15 +166,13 @@ def load_rulebook(
         train(workspace, settings, RECIPE, tables, as_of, progress=progress)
         serving = champion(settings, RECIPE)
     assert serving is not None
-    every = load_features(workspace)
-    team = load_team(workspace)
     return Rulebook(
         workspace=workspace,
         features=every.available(tables),
         bundle=serving,
-        taxonomy=load_taxonomy(workspace, every.names),
-        health=load_health(workspace, every.names),
-        playbooks=load_playbooks(workspace, every.names, team),
+        taxonomy=taxonomy,
+        health=health,
+        playbooks=playbooks,
         team=team,
     )
 
