@@ -21,7 +21,7 @@ demo: $(ENV) ## simulate a company, train, score, and serve it on 127.0.0.1:8000
 
 test: $(ENV) ## run the tests: the fast ones first, then the slow ones
 	$(BIN)/pytest -n 2 -m "not slow"
-	$(BIN)/pytest -n 2 -m slow
+	$(BIN)/pytest -n 2 --dist loadgroup -m slow
 
 check: $(ENV) ## format, lint, types, import layers, unused dependencies
 	$(BIN)/ruff format --check .

@@ -1,0 +1,28 @@
+"""`make bench`: every benchmark in turn; long (about an hour on two cores), and resumable.
+
+Results are printed and kept as JSON lines under out/; docs/benchmarks.md holds the figures of record.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+BENCHMARKS = (
+    ("benchmarks.simulator_difficulty",),
+    ("benchmarks.twenty_companies", "--seeds", "20", "--out", "out/twenty_companies.jsonl"),
+    ("benchmarks.refusals", "--count", "50", "--out", "out/refusals.jsonl"),
+)
+
+
+def main() -> int:
+    """Run each in a process of its own; return the number that failed."""
+    failed = 0
+    for module, *options in BENCHMARKS:
+        print(f"\n{module}", flush=True)
+        failed += subprocess.run([sys.executable, "-m", module, *options], check=False).returncode != 0
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
