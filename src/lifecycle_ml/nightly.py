@@ -7,7 +7,7 @@ service's refresh calls it too, so a reading is the same whichever way it was as
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from functools import partial
 from importlib.metadata import version
@@ -27,11 +27,11 @@ from lifecycle_ml.matrix.build import build_matrix, customers
 from lifecycle_ml.matrix.feature import FeatureSet
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.models.bundle import Bundle
-from lifecycle_ml.promotion.training import champion, train
+from lifecycle_ml.promotion.training import champion, folder_of, train
 from lifecycle_ml.reasons.explain import Explanations, explain
 from lifecycle_ml.reasons.taxonomy import Taxonomy, load_taxonomy
 from lifecycle_ml.settings import Settings
-from lifecycle_ml.store.reading import Served, compose, make_receipt
+from lifecycle_ml.store.reading import Served, compose, make_receipt, plain
 from lifecycle_ml.store.rows import StoredReading
 from lifecycle_ml.store.store import Store
 from lifecycle_ml.tables.examine import examine
@@ -83,6 +83,8 @@ class RunSummary:
     health: Mapping[str, int]
     actions: int
     history: int
+    current: bool
+    """Whether readers see it; an as_of older than theirs is kept as history."""
     bundle: Bundle
     """What serves, with the refusals of the model it stands in for."""
 
@@ -123,8 +125,12 @@ def run_nightly(
     rules = load_rulebook(workspace, settings, tables, as_of, may_train=may_train, progress=progress)
     store = Store.open(settings.store_url)
     try:
-        empty = store.current() is None
-        history = [as_of - timedelta(weeks=week) for week in range(HISTORY_WEEKS, 0, -1)] if empty else []
+        latest = store.current()
+        # An as_of older than what readers see is kept as history: it moves neither them nor any action.
+        newest = latest is None or as_of >= latest.as_of
+        history = (
+            [as_of - timedelta(weeks=week) for week in range(HISTORY_WEEKS, 0, -1)] if latest is None else []
+        )
         unfinished = store.unfinished(as_of)
         now = unfinished.now if unfinished else now
         matrices = _build(rules, tables, [*history, as_of], progress)
@@ -135,11 +141,11 @@ def run_nightly(
         if history:
             progress("replaying twelve weeks", len(history), len(history))
         progress("scoring and publishing", 0, 1)
-        summary = _publish(rules, store, tables, matrices[as_of], as_of, now, current=True)
+        summary = _publish(rules, store, tables, matrices[as_of], as_of, now, current=newest)
         progress("scoring and publishing", 1, 1)
     finally:
         store.close()
-    return RunSummary(**summary, history=len(history), bundle=rules.bundle)
+    return RunSummary(**summary, history=len(history), current=newest, bundle=rules.bundle)
 
 
 def load_rulebook(
@@ -149,23 +155,27 @@ def load_rulebook(
     as_of: date,
     *,
     may_train: bool,
+    bundle: Bundle | None = None,
     progress: Progress = _quiet,
 ) -> Rulebook:
-    """Load the rooms' configuration and what serves. Raises: UserError for the first rule that cannot be."""
+    """Load the rooms' configuration and what serves: `bundle`, or the champion.
+
+    Where there is no champion (nothing serves, or rules do) it is trained, but never twice on the same data.
+    Raises: UserError for the first rule that cannot be.
+    """
     every = load_features(workspace)
     team = load_team(workspace)
     taxonomy = load_taxonomy(workspace, every.names)
     health = load_health(workspace, every.names)
     playbooks = load_playbooks(workspace, every.names, team)
-    serving = champion(settings, RECIPE)
-    if serving is None:
-        if not may_train:
-            raise ConfigError(
-                f"nothing serves for recipe {RECIPE!r}; run `lifecycle train {RECIPE}` or `lifecycle run`."
-            )
+    serving = bundle or champion(settings, RECIPE)
+    if may_train and _wants_training(serving, tables):
         train(workspace, settings, RECIPE, tables, as_of, progress=progress)
         serving = champion(settings, RECIPE)
-    assert serving is not None
+    if serving is None:
+        raise ConfigError(
+            f"nothing serves for recipe {RECIPE!r}; run `lifecycle train {RECIPE}` or `lifecycle run`."
+        )
     return Rulebook(
         workspace=workspace,
         features=every.available(tables),
@@ -175,6 +185,12 @@ def load_rulebook(
         playbooks=playbooks,
         team=team,
     )
+
+
+def _wants_training(serving: Bundle | None, tables: Tables) -> bool:
+    if serving is None:
+        return True
+    return serving.source == "rules" and serving.data.get("fingerprint") != tables.fingerprint
 
 
 def _build(
@@ -308,23 +324,32 @@ def _read_account(
     state = states[account]
     criteria = rules.playbooks.recovers_when(state.color, state.reason or "unknown")
     health = health_document(state, row, criteria, rules.health, served.as_of)
-    receipt = make_receipt(served, account, features, past[account][2] if account in past else None)
+    # the segment as of today chooses whom the reasons compare with, so the receipt covers it too
+    content = {**features, "reference_segment": row["segment"], "provisional": row["provisional"]}
+    receipt = make_receipt(served, account, content, past[account][2] if account in past else None)
     document = compose(served, row, health, reasons, in_favour, receipt)
-    return StoredReading.of(document, state=state.to_json(), risk=row["risk"], name=row["name"])
+    return StoredReading.of(document, state=state.to_json(), risk=row["risk"], name=plain(row["name"]))
 
 
 def refresh_readings(
     workspace: Workspace, settings: Settings, account_ids: Collection[str], as_of: date, now: datetime
 ) -> dict[str, StoredReading]:
-    """Read accounts afresh from the source as of a date, with what serves now; nothing is written."""
+    """Read accounts afresh from the source as of a date; nothing is written.
+
+    They are scored with the bundle of the publication readers see, not with one promoted since.
+    """
     tables = read_tables(workspace, settings)
-    rules = load_rulebook(workspace, settings, tables, as_of, may_train=False)
-    matrix = build_matrix(tables, rules.features, customers(tables, [as_of], account_ids=list(account_ids)))
     store = Store.open(settings.store_url)
     try:
-        past = store.states(before=as_of)
+        past, latest = store.states(before=as_of), store.current()
     finally:
         store.close()
+    served = None if latest is None else latest.digests["models"][RECIPE]
+    bundle = served and replace(
+        Bundle.load(folder_of(settings, served["digest"]), served["digest"]), version=served["version"]
+    )
+    rules = load_rulebook(workspace, settings, tables, as_of, may_train=False, bundle=bundle)
+    matrix = build_matrix(tables, rules.features, customers(tables, [as_of], account_ids=list(account_ids)))
     known_at = datetime.combine(as_of, time())
     readings = read_accounts(rules, _accounts(tables, as_of), matrix, as_of, known_at, now, past)
     return {reading.account_id: reading for reading in readings.stored}
@@ -360,8 +385,8 @@ def _accounts(tables: Tables, as_of: date) -> pd.DataFrame:
     table = tables["accounts"]
     latest = table.filter(table.superseded_at.isnull())
     frame: pd.DataFrame = latest.select("account_id", "name", "segment", owner="csm_owner").execute()
-    findings = (*tables.findings, *examine(tables, as_of))
-    return frame.assign(provisional=any(finding.rule in PROVISIONAL for finding in findings))
+    late = any(finding.rule in PROVISIONAL for finding in examine(tables, as_of))
+    return frame.assign(provisional=late)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

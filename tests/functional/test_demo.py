@@ -188,6 +188,19 @@ def test_running_again_changes_nothing(demo: Demo, store: Store, documents: dict
     assert (after.digest, after.version) == (serving.digest, serving.version)
 
 
+def test_an_older_as_of_is_kept_as_history(demo: Demo, store: Store) -> None:
+    """Replaying a past date moves neither what readers see nor any action."""
+    before, actions = store.current(), store.open_actions()
+    summary = run_nightly(
+        demo.workspace, demo.settings, date(2026, 6, 17), datetime(2026, 6, 17, 2), may_train=False
+    )
+
+    assert not summary.current
+    assert summary.actions == 0
+    assert store.current() == before
+    assert store.open_actions() == actions
+
+
 def test_explain_tells_the_account_in_words_and_as_json(demo: Demo, documents: dict[str, dict]) -> None:
     """`lifecycle explain` shows why, what to do and what is missing, from the same reading."""
     account = next(key for key, doc in documents.items() if doc["health"]["color"] == "red")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -68,11 +69,7 @@ def demo(folder: Path, accounts: int, seed: int, port: int, *, serve_after: bool
     folder = folder.resolve()
     workspace = Workspace(root=standard_root(), standard=standard_root())
     settings = _demo_settings(folder)
-    if (folder / "out").exists():
-        raise ConfigError(
-            f"{folder} holds an earlier demo; remove it or name another folder with --folder. "
-            f"To serve it again: LIFECYCLE_STORE_URL={settings.store_url} lifecycle serve"
-        )
+    _clear_earlier_demo(folder)
     with progress_bars() as progress:
         progress("simulating a company", 0, 1)
         company = simulate_company(seed, accounts)
@@ -99,6 +96,17 @@ def demo(folder: Path, accounts: int, seed: int, port: int, *, serve_after: bool
             f"-d '{example}' http://127.0.0.1:{port}/v1/score"
         )
         work.serve(workspace, settings, "127.0.0.1", port)
+
+
+def _clear_earlier_demo(folder: Path) -> None:
+    """Remove what an earlier demo left. Raises: ConfigError for a folder that no demo made."""
+    parts = [folder / name for name in ("data", "truth", "out", "mlruns")]
+    if not any(part.exists() for part in parts):
+        return
+    if not (folder / "truth").is_dir():
+        raise ConfigError(f"{folder} holds something that no demo made; name another folder with --folder.")
+    for part in parts:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _demo_settings(folder: Path) -> Settings:

@@ -73,7 +73,7 @@ def show_training(result: TrainingResult) -> None:
 
 
 def _say_refusals(refusals: Sequence[Mapping[str, str]]) -> None:
-    say("The gate refuses this model; rules serve instead:")
+    say("The gate refuses this model; it does not serve:")
     for refusal in refusals:
         say(f"  {refusal['rule']}: saw {refusal['saw']}; needs {refusal['needs']}")
 
@@ -106,8 +106,12 @@ def run(
         return
     colors = ", ".join(f"{count} {color}" for color, count in summary.health.items())
     say(f"Published {summary.accounts:,} accounts as of {as_of}: {colors}; {summary.actions} new actions.")
-    if summary.bundle.refusals:
+    if summary.bundle.source == "rules":
+        say("Rules serve: bands instead of probabilities.")
         _say_refusals(summary.bundle.refusals)
+    if not summary.current:
+        say("Readers see a newer as-of date already: this one is kept as history, and no action was touched.")
+        return
     if summary.history:
         say(f"The store was empty: {summary.history} weekly as_of dates were replayed first, as history.")
     readings.show_today(settings, most=10)

@@ -116,7 +116,10 @@ def train(
         challenger.predictions.to_parquet(predictions, index=False)
     tell("recording the run", 0, 1)
     registry = Registry.open(settings.mlflow_tracking_uri)
-    serving = champion(settings, recipe_name)
+    try:
+        serving = champion(settings, recipe_name)
+    except BundleError:
+        serving = None  # both copies are damaged: training again is the way out
     promoted = challenger.serves.source == "model" and (serving is None or serving.source == "rules")
     run_id, version = registry.log(
         Record(
