@@ -134,6 +134,11 @@ def run_nightly(
         unfinished = store.unfinished(as_of)
         now = unfinished.now if unfinished else now
         matrices = _build(rules, tables, [*history, as_of], progress)
+        if matrices[as_of].empty:
+            raise TableError(
+                f"contracts: no account has recurring ARR in force as of {as_of}, so nothing is published. "
+                "See features/sources/contracts.sql and the as-of date."
+            )
         for done, day in enumerate(history):
             progress("replaying twelve weeks", done, len(history))
             replay_clock = datetime.combine(day, time()) + timedelta(hours=2)

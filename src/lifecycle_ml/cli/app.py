@@ -45,6 +45,11 @@ def main() -> None:
     except LifecycleError as error:
         print(f"lifecycle: {error}", file=sys.stderr)  # noqa: T201 - the one place errors are said
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"lifecycle: {error.filename}: {error.strerror}.", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
 
 
 def parse_day(text: str | None, option: str = "--as-of") -> date:

@@ -39,6 +39,7 @@ def _select(schema: TableSchema) -> str:
         notes = [column.type.value.lower(), "required" if column.required else ""]
         notes.append(" | ".join(column.values))
         lines.append(f"  {column.name}{comma} -- {'; '.join(note for note in notes if note)}")
+    lines.append("  -- , known_at (timestamp: when the row was first known, where your system tells)")
     lines.append(f"FROM {schema.name}")
     return "\n".join(lines) + "\n"
 
@@ -85,12 +86,15 @@ def demo(folder: Path, accounts: int, seed: int, port: int, *, serve_after: bool
         run_nightly(workspace, settings, as_of, now, tables=tables, report=report, progress=progress)
     work.show_training(training)
     readings.show_today(settings, most=10)
+    first = readings.first_account(settings)
+    say("")
+    say("One account in words:")
+    say(f"  LIFECYCLE_STORE_URL={settings.store_url} lifecycle explain {first} --workspace {workspace.root}")
     if serve_after:
         key = settings.api_keys[0].key
-        say("")
         say(f"Pages: http://127.0.0.1:{port}/  (sign in with the key)")
         say(f"X-API-Key: {key}")
-        example = '{"account_ids": ["' + readings.first_account(settings) + '"]}'
+        example = '{"account_ids": ["' + first + '"]}'
         say(
             f"curl -s -H 'X-API-Key: {key}' -H 'Content-Type: application/json' "
             f"-d '{example}' http://127.0.0.1:{port}/v1/score"

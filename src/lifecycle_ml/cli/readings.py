@@ -92,6 +92,8 @@ def actions(settings: Settings, owner: str | None, *, as_json: bool) -> None:
     """List unfinished actions, most ARR kept per hour first."""
     filters = ActionFilters(status=("open", "over_capacity"), owner=(owner,) if owner else ())
     with closing(Store.open(settings.store_url)) as store:
+        if store.current() is None:
+            raise ConfigError("nothing is published; run `lifecycle run` first.")
         page = store.list_actions(filters, limit=100_000 if as_json else 50)
     if as_json:
         say_json(page.rows)

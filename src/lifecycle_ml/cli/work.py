@@ -28,9 +28,11 @@ def train(
     as_json: bool,
 ) -> None:
     """Train a challenger on everything known by `as_of` and show what came of it."""
+    from lifecycle_ml.outcomes.recipe import load_recipe
     from lifecycle_ml.promotion.training import train as train_recipe
     from lifecycle_ml.tables.source import read_tables
 
+    load_recipe(workspace, recipe)  # a misspelt name should not cost the reading of all tables
     with progress_bars() as progress:
         progress("reading the tables", 0, 1)
         tables = read_tables(workspace, settings)
@@ -128,8 +130,24 @@ def serve(workspace: Workspace, settings: Settings, host: str, port: int) -> Non
             "environment: LIFECYCLE_API_KEYS is empty, so nobody could call the service; "
             "set it to role:key, for example read:<at least 16 characters>."
         )
+    _require_free(host, port)
     app = create_app(settings, workspace, refresher=_refresher(workspace, settings))
+    say(f"Serving on http://{host}:{port}/ (stop with Ctrl-C)")
     uvicorn.run(app, host=host, port=port, log_level="warning")
+
+
+def _require_free(host: str, port: int) -> None:
+    """Raise ConfigError where the address cannot be listened on."""
+    import socket
+
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {host}:{port}: {error.strerror}. Choose another with --host and --port."
+            ) from error
 
 
 def _refresher(workspace: Workspace, settings: Settings) -> Any:
