@@ -51,8 +51,6 @@ class Team(Strict):
     a person, so that every action has an owner. Customer success managers are named by accounts.csm_owner.
     """
 
-    red_capacity: float = Field(gt=0, le=1)
-    """Share of accounts that may be red at a time: more than the team can look after is no signal."""
     roles: Mapping[str, Role]
     escalation: tuple[ArrLevel, ...] = ()
 

@@ -82,19 +82,12 @@ class Tiers(Strict):
 
     advisory_from_accounts: Count
     full_from_accounts: Count
-    per_segment_from_accounts: Count
     min_history_horizons: Annotated[float, Field(ge=0, le=40)]
 
     @field_validator("full_from_accounts")
     @classmethod
     def _above_advisory(cls, value: int, info: ValidationInfo) -> int:
         _above(value, info, "advisory_from_accounts")
-        return value
-
-    @field_validator("per_segment_from_accounts")
-    @classmethod
-    def _above_full(cls, value: int, info: ValidationInfo) -> int:
-        _above(value, info, "full_from_accounts")
         return value
 
 
@@ -134,10 +127,6 @@ class Gate(Strict):
     observed_expected_low: Annotated[float, Field(ge=0, le=10)]
     observed_expected_high: Annotated[float, Field(gt=0, le=10)]
     leak_auroc: Annotated[float, Field(gt=0.5, le=1)]
-    min_same_reason_share: Annotated[float, Field(ge=0, le=1)]
-    max_red_share: Share
-    max_flagged_share: Share
-    min_red_odds: Annotated[float, Field(ge=1, le=1000)]
 
     @property
     def interval_level(self) -> float:
@@ -154,12 +143,6 @@ class Gate(Strict):
     @classmethod
     def _observed_range(cls, value: float, info: ValidationInfo) -> float:
         _above(value, info, "observed_expected_low")
-        return value
-
-    @field_validator("max_flagged_share")
-    @classmethod
-    def _flagged_range(cls, value: float, info: ValidationInfo) -> float:
-        _above(value, info, "max_red_share")
         return value
 
 

@@ -137,7 +137,6 @@ def test_a_missing_playbook_is_named(tmp_path):
             "circle: cs_lead -> vp_cs -> cs_lead",
         ),
         ('people = [{ name = "VP Customer Success" }]\n', "", "'vp_cs' ends a chain of escalation"),
-        ("red_capacity = 0.05", "red_capacity = 5", "less than or equal to 1"),
         ('arr_from = 50_000\nrole = "cs_lead"', 'arr_from = 50_000\nrole = "ceo"', "no role 'ceo'"),
     ],
 )
