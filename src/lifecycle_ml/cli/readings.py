@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
 from datetime import date
 from typing import Any
@@ -137,14 +136,14 @@ def show_today(settings: Settings, most: int) -> None:
 
 
 def _row(listed: Listed, live: list[dict[str, Any]]) -> list[object]:
-    document = json.loads(listed.body)
-    reason = document["reasons"][0]["label"] if document["reasons"] else None
     step = min(live, key=lambda action: action["due_at"]) if live else None
+    # the reason the work was opened for: what is seen today may already be another one
+    reason = step["playbook"].rsplit("_", 1)[0] if step else (listed.reason or "unknown")
     return [
         f"{listed.account_id} {listed.name or ''}".strip(),
         listed.health,
         None if listed.arr_at_risk is None else f"{listed.arr_at_risk:,.0f}",
-        reason,
+        reason.replace("_", " "),
         step and step["title"],
         step and (step["owner"] or step["owner_role"]),
         step and f"{step['due_at']:%Y-%m-%d}",
