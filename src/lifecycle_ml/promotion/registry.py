@@ -81,13 +81,6 @@ class Registry:
         self.client.set_terminated(run_id)
         return run_id, version
 
-    def champion(self, recipe: str) -> str | None:
-        """Return the version under the alias `champion`, None where there is none."""
-        try:
-            return str(self.client.get_model_version_by_alias(recipe, CHAMPION).version)
-        except MlflowException:
-            return None
-
     def crown(self, recipe: str, version: str) -> None:
         """Give a version the alias `champion`."""
         self.client.set_registered_model_alias(recipe, CHAMPION, version)

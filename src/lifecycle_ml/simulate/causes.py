@@ -49,6 +49,3 @@ SUDDEN_FORCE = 4.0
 
 NUMBER = {category: number for number, category in enumerate(CATEGORIES)}
 """Position of a category in every array over causes."""
-
-if tuple(cause.category for cause in CAUSES) != CATEGORIES:  # pragma: no cover
-    raise AssertionError("causes.CAUSES must follow the order of tables.schema.CATEGORIES")

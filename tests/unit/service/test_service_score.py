@@ -246,7 +246,8 @@ def test_nothing_published_is_a_503(make_client, tmp_path, settings, workspace):
 
 def test_the_documented_examples_are_valid():
     """What the documentation shows works."""
-    ScoredAccount.model_validate_json(json.dumps(examples.ACCOUNT))
+    account = ScoredAccount.model_validate_json(json.dumps(examples.ACCOUNT))
+    assert account.account_id == examples.ACCOUNT["account_id"]
     ScoreQuestion.model_validate(examples.SCORE_QUESTION)
     Problem.model_validate(examples.PROBLEM)
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from lifecycle_ml.errors import UserError
+from lifecycle_ml.simulate.causes import CAUSES
 from lifecycle_ml.simulate.company import Company, simulate_company
 from lifecycle_ml.tables.schema import CATEGORIES, KNOWN_AT, SCHEMAS
 
@@ -264,3 +265,8 @@ def test_companies_are_frozen() -> None:
     leavers = company.truth["leavers"]
     said = leavers["account_id"] + leavers["churned_on"].dt.strftime("%F") + leavers["cause"]
     assert hashlib.sha256(" ".join(said).encode()).hexdigest()[:16] == "7fd2b827972f8861"
+
+
+def test_causes_stand_in_the_order_of_the_taxonomy() -> None:
+    """Arrays over causes are read by position, so the two orders must be one."""
+    assert tuple(cause.category for cause in CAUSES) == CATEGORIES
