@@ -121,6 +121,13 @@ class Bag:
             total += member.predict(X, raw_score=True, num_threads=threads)
         return total / len(self.members)
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Margins the bag cannot leave, whatever the row: every tree at its lowest, at its highest leaf."""
+        lows = [member.lower_bound() for member in self.members]
+        highs = [member.upper_bound() for member in self.members]
+        return float(np.mean(lows)), float(np.mean(highs))
+
     def member_contributions(self, X: Floats) -> Floats:
         """Return exact path-dependent SHAP values: (members, rows, columns + 1), the last one the base."""
         threads = self._threads(X)

@@ -8,7 +8,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from lifecycle_ml.models.logistic import LogisticModel
 from lifecycle_ml.models.references import References
 from lifecycle_ml.models.rules import Band, RuleModel
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 DIGEST = "digest"
 """Written last: a folder without it was never finished."""
@@ -139,7 +139,7 @@ class Bundle:
         raw = model.raw(matrix)
         return np.column_stack(
             [
-                self.calibration.probability(raw[:, position], model.starts[horizon])
+                self.calibration.probability(raw[:, position], horizon, model.starts[horizon])
                 for position, horizon in enumerate(self.horizons)
             ]
         )
@@ -148,7 +148,7 @@ class Bundle:
         """Explain every row at one horizon, in calibrated log-odds. Raises: ValueError where rules serve."""
         model = self._explainable()
         self._check(matrix)
-        slope = self.calibration.slope
+        slope = self.calibration.slope_at(horizon)
         members = model.member_contributions(matrix, horizon)
         total = np.zeros(members.shape[1:])
         for member in members:
@@ -161,7 +161,7 @@ class Bundle:
             columns=(*self.features, "horizon_days"),
             values=total[:, :-1],
             base=base,
-            margin=self.calibration.margin(raw, model.starts[horizon]),
+            margin=self.calibration.margin(raw, horizon, model.starts[horizon]),
             members=slope * members[..., :-1],
         )
 
@@ -219,11 +219,7 @@ class Bundle:
             "horizons": list(self.horizons),
             "headline": self.headline,
             "model": self.model.to_json(),
-            "calibration": {
-                "slope": self.calibration.slope,
-                "intercept": self.calibration.intercept,
-                "events": self.calibration.events,
-            },
+            "calibration": asdict(self.calibration),
             "base_rates": {str(h): rate for h, rate in self.base_rates.items()},
             "band_rates": dict(self.band_rates),
             "medium_from": self.medium_from,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from lifecycle_ml.models.calibration import AffineCalibration
 from lifecycle_ml.models.encoding import Floats
 from lifecycle_ml.models.horizons import HorizonModel
 from lifecycle_ml.models.logistic import LogisticModel
@@ -30,7 +31,7 @@ class References:
     def fit(
         cls,
         model: HorizonModel | LogisticModel,
-        slope: float,
+        calibration: AffineCalibration,
         matrix: pd.DataFrame,
         retained: pd.Series,
         segments: Mapping[str, str] | None,
@@ -39,7 +40,7 @@ class References:
         """Explain snapshots retained through the headline horizon.
 
         matrix: account_id, as_of and the features. retained: yes for the rows to compare with. segments:
-        account_id to segment. slope: of the calibration, so that values are in calibrated log-odds.
+        account_id to segment. calibration: its slopes bring values into calibrated log-odds.
         """
         kept = matrix[retained.to_numpy(dtype=bool)]
         kept = kept.sample(frac=1.0, random_state=seed)
@@ -51,7 +52,7 @@ class References:
                     groups[str(name)] = rows.head(MOST_ROWS)
         means = [
             [
-                slope * model.contributions(rows, horizon)[:, :-1].mean(axis=0)
+                calibration.slope_at(horizon) * model.contributions(rows, horizon)[:, :-1].mean(axis=0)
                 if len(rows)
                 else np.zeros(len(model.features) + 1)
                 for rows in groups.values()

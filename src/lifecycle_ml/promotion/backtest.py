@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ Model = HorizonModel | LogisticModel
 
 MODEL, LOGISTIC, UNSEEN = "model", "logistic", "unseen_accounts"
 ACCOUNT_FOLDS = 5
-"""Parts of the first cut-off's accounts, each calibrated by the others."""
+"""Parts of a cut-off's accounts, each calibrated by the others where no earlier cut-off can."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,7 @@ def backtest(
     margins: dict[str, list[Margins]] = {name: [] for name in candidates}
     if tier.name == "full":
         margins[UNSEEN] = []
+    models: dict[str, list[Model]] = {name: [] for name in candidates}
     scores: list[dict[str, Floats]] = []
     skipped: dict[str, str] = {}
     tested, cutoffs = [], []
@@ -200,6 +202,7 @@ def backtest(
         for name in candidates:
             trees = name == MODEL and tier.name == "full"
             model = fit_model(seen, told, inputs, recipe, trees=trees, seed=seed, num_threads=num_threads)
+            models[name].append(model)
             starts = np.array([model.starts[h] for h in horizons])
             margins[name].append(
                 Margins(model.raw(ahead), np.broadcast_to(starts, (int(test.sum()), len(horizons))))
@@ -212,16 +215,22 @@ def backtest(
     if not tested:
         return None
     rows, known_outcomes, fold_of = _tested_rows(matrix, labels, outcomes, tested)
-    accounts = rows["account_id"].to_numpy()
-    pooled = {name: _pool(parts) for name, parts in margins.items()}
-    platt = recipe.calibration.platt_from_events
-    probabilities = {
-        name: _cross_fitted(found, known_outcomes, accounts, fold_of, platt, seed)
-        for name, found in pooled.items()
+    calibrators = {
+        name: _Calibrator(
+            margins=_pool(parts),
+            outcomes=known_outcomes,
+            accounts=rows["account_id"].to_numpy(),
+            as_of=rows["as_of"].to_numpy(),
+            fold_of=fold_of,
+            recipe=recipe,
+        )
+        for name, parts in margins.items()
     }
-    final = AffineCalibration()
-    if MODEL in pooled:
-        final = _calibrate(pooled[MODEL], known_outcomes, accounts, np.ones(len(rows), dtype=bool), platt)
+    probabilities = {
+        name: calibrator.cross_fitted(cutoffs, models[MODEL if name == UNSEEN else name], seed)
+        for name, calibrator in calibrators.items()
+    }
+    final = calibrators[MODEL].fit() if MODEL in calibrators else AffineCalibration()
     shared = set.intersection(*(set(score) for score in scores))
     return Backtest(
         horizons=horizons,
@@ -268,43 +277,71 @@ def _pool(parts: Sequence[Margins]) -> Margins:
     )
 
 
-def _calibrate(
-    margins: Margins,
-    outcomes: Floats,
-    accounts: npt.NDArray[np.object_],
-    rows: npt.NDArray[np.bool_],
-    platt_from: int,
-) -> AffineCalibration:
-    """Fit one calibration for all horizons on the rows given, where their outcomes are known."""
-    known = ~np.isnan(outcomes) & rows[:, None]
-    owner = np.broadcast_to(accounts[:, None], outcomes.shape)
-    return AffineCalibration.fit(
-        margins.raw[known],
-        outcomes[known],
-        owner[known],
-        offset=margins.starts[known],
-        platt_from=platt_from,
-    )
+def bounded(calibration: AffineCalibration, model: Model) -> AffineCalibration:
+    """Return the calibration as this model may use it: probabilities never fall as the horizon grows."""
+    if isinstance(model, HorizonModel):
+        return calibration.within(model.starts, *model.bag.bounds)
+    return replace(calibration, tilt=0.0)  # its margin is the same at every horizon
 
 
-def _cross_fitted(
-    margins: Margins,
-    outcomes: Floats,
-    accounts: npt.NDArray[np.object_],
-    fold_of: npt.NDArray[np.int64],
-    platt_from: int,
-    seed: int,
-) -> Floats:
-    """Calibrate cut-off k with cut-offs before k only; the first by account, each part with the others."""
-    found = np.full(margins.raw.shape, np.nan)
-    part_of = account_folds(accounts, ACCOUNT_FOLDS, seed)
-    for fold in np.unique(fold_of):
-        here = fold_of == fold
-        if fold == fold_of.min():
-            parts = [(here & (part_of == part), here & (part_of != part)) for part in range(ACCOUNT_FOLDS)]
-        else:
-            parts = [(here, fold_of < fold)]
-        for apply, learn in parts:
-            calibration = _calibrate(margins, outcomes, accounts, learn, platt_from)
-            found[apply] = calibration.probability(margins.raw[apply], margins.starts[apply])
-    return found
+@dataclass(frozen=True)
+class _Calibrator:
+    """What the calibration of one family's margins is learned from: all out-of-time rows, by cut-off."""
+
+    margins: Margins
+    outcomes: Floats
+    accounts: npt.NDArray[Any]
+    as_of: npt.NDArray[Any]
+    fold_of: npt.NDArray[np.int64]
+    recipe: Recipe
+
+    def cross_fitted(self, cutoffs: Sequence[date], models: Sequence[Model], seed: int) -> Floats:
+        """Calibrate cut-off k with what was known at k of the cut-offs before it: (rows, horizons).
+
+        Where too little of them was known to fit a slope, the accounts tested at k are calibrated by each
+        other: those of a part by the outcomes of the other parts, never by their own.
+        """
+        found = np.full(self.margins.raw.shape, np.nan)
+        part_of = account_folds(self.accounts, ACCOUNT_FOLDS, seed)
+        known = ~np.isnan(self.outcomes)
+        for fold, (cutoff, model) in enumerate(zip(cutoffs, models, strict=True)):
+            here = self.fold_of == fold
+            past = known & (self.fold_of < fold)[:, None] & self._known_at(cutoff)
+            if self._events(past) >= self.recipe.calibration.platt_from_events:
+                parts = [(here, past)]
+            else:
+                parts = [
+                    (here & (part_of == part), known & (here & (part_of != part))[:, None])
+                    for part in range(ACCOUNT_FOLDS)
+                ]
+            for apply, learn in parts:
+                calibration = bounded(self.fit(learn), model)
+                for position, horizon in enumerate(self.recipe.label.horizons_days):
+                    found[apply, position] = calibration.probability(
+                        self.margins.raw[apply, position], horizon, self.margins.starts[apply, position]
+                    )
+        return found
+
+    def fit(self, learn: npt.NDArray[np.bool_] | None = None) -> AffineCalibration:
+        """Fit one calibration for all horizons on (rows, horizons) marked; default all that is known."""
+        chosen = ~np.isnan(self.outcomes) if learn is None else learn
+        label = self.recipe.label
+        return AffineCalibration.fit(
+            self.margins.raw[chosen],
+            self.outcomes[chosen],
+            self._spread(self.accounts[:, None])[chosen],
+            offset=self.margins.starts[chosen],
+            horizon=self._spread(np.asarray(label.horizons_days))[chosen],
+            headline=label.headline_days,
+            platt_from=self.recipe.calibration.platt_from_events,
+        )
+
+    def _known_at(self, cutoff: date) -> npt.NDArray[np.bool_]:
+        horizons = np.asarray(self.recipe.label.horizons_days)
+        return known_at_cutoff(self.as_of[:, None], horizons[None, :], cutoff, self.recipe)
+
+    def _events(self, chosen: npt.NDArray[np.bool_]) -> int:
+        return len(pd.unique(self._spread(self.accounts[:, None])[chosen & (self.outcomes > 0)]))
+
+    def _spread(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.broadcast_to(values, self.outcomes.shape)

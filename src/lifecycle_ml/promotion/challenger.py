@@ -30,6 +30,7 @@ from lifecycle_ml.promotion.backtest import (
     Backtest,
     Progress,
     backtest,
+    bounded,
     empty_predictions,
     fit_model,
 )
@@ -368,7 +369,7 @@ def _fit_bundle(
         seed=seed,
         num_threads=num_threads,
     )
-    calibration = AffineCalibration() if tried is None else tried.calibration
+    calibration = AffineCalibration() if tried is None else bounded(tried.calibration, model)
     retained = labels[label_column(recipe.label.headline_days)] == 0
     rates = recipe.rules.prior_rates
     if tried is not None:
@@ -381,7 +382,7 @@ def _fit_bundle(
         model=model,
         band_rates=rates,
         calibration=calibration,
-        references=References.fit(model, calibration.slope, matrix, retained, segments, seed),
+        references=References.fit(model, calibration, matrix, retained, segments, seed),
         ranges=ranges_of(matrix, model.features),
     )
 

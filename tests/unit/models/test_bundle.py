@@ -65,7 +65,9 @@ def wrap(world, model, tier="full", **changes):
             account: "small" if int(account[2:]) < 120 else "tiny" for account in matrix["account_id"]
         }
         segments |= {f"A-{number}": "rare" for number in range(20)}
-        references = References.fit(model, 1.3, matrix, labels["churned_90d"] == 0, segments)
+        references = References.fit(
+            model, AffineCalibration(1.3, -0.1, 80), matrix, labels["churned_90d"] == 0, segments
+        )
     return Bundle(
         **{
             "name": "churn",

@@ -1,6 +1,7 @@
 """A challenger on past dates: honest figures, right tier, right answer of the gate, same digest again."""
 
-import dataclasses
+from dataclasses import replace
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -75,28 +76,53 @@ def test_no_cutoff_learns_from_a_label_known_later(built, recipe, monkeypatch):
             assert used.max() + pd.Timedelta(days=horizon + 32) <= pd.Timestamp(fold.test_dates[0])
 
 
-def test_no_calibration_sees_the_outcomes_it_is_measured_on():
-    """Turning a cut-off's outcomes round changes later cut-offs only; in the first, only other accounts."""
-    rng = np.random.default_rng(0)
-    rows = 1200
-    fold = np.repeat([0, 1, 2], rows // 3)
-    accounts = np.array([f"A-{number}" for number in rng.integers(0, 400, rows)], dtype=object)
-    raw = np.repeat(rng.normal(size=(rows, 1)), 3, axis=1)
+def out_of_time_rows(recipe, cutoffs, accounts=400, seed=0):
+    """Margins and outcomes of accounts tested on three dates after each cut-off."""
+    rng = np.random.default_rng(seed)
+    grid = [
+        (fold, pd.Timestamp(cutoff) + pd.Timedelta(days=28 * step), account)
+        for fold, cutoff in enumerate(cutoffs)
+        for step in range(3)
+        for account in rng.choice(accounts, accounts // 2, replace=False)
+    ]
+    fold, as_of, account = (np.array(column) for column in zip(*grid, strict=True))
+    raw = np.repeat(rng.normal(size=(len(grid), 1)), 3, axis=1)
     margins = backtests.Margins(raw, np.broadcast_to([-2.0, -1.0, 0.0], raw.shape))
     outcomes = (rng.random(raw.shape) < sigmoid(margins.starts + 2 * raw)).astype(float)
+    names = np.array([f"A-{number}" for number in account], dtype=object)
+    return backtests._Calibrator(margins, outcomes, names, as_of.astype("datetime64[us]"), fold, recipe)
 
-    def fitted(told):
-        return backtests._cross_fitted(margins, told, accounts, fold, 50, seed=0)
 
-    before = fitted(outcomes)
-    for turned in (1, 2):
-        after = fitted(np.where((fold == turned)[:, None], 1 - outcomes, outcomes))
-        assert (after[fold <= turned] == before[fold <= turned]).all()
-        assert turned == 2 or (after[fold > turned] != before[fold > turned]).all()
-    own = (fold == 0) & (accounts == accounts[0])
-    after = fitted(np.where(own[:, None], 1 - outcomes, outcomes))
+def test_no_calibration_sees_what_was_not_known_at_its_cutoff(recipe):
+    """Turning round every outcome known later changes nothing at a cut-off that earlier ones calibrate."""
+    cutoffs = [date(2025, 1, 1) + timedelta(days=84 * step) for step in range(4)]
+    rows = out_of_time_rows(recipe, cutoffs)
+    models = [None] * len(cutoffs)
+    before = rows.cross_fitted(cutoffs, models, seed=0)
+    for fold in (2, 3):
+        later = ~rows._known_at(cutoffs[fold])
+        assert later.any()
+        turned = replace(rows, outcomes=np.where(later, 1 - rows.outcomes, rows.outcomes))
+        assert (
+            turned.cross_fitted(cutoffs, models, seed=0)[rows.fold_of == fold] == before[rows.fold_of == fold]
+        ).all()
+        known = rows._known_at(cutoffs[fold]) & (rows.fold_of < fold)[:, None]
+        turned = replace(rows, outcomes=np.where(known, 1 - rows.outcomes, rows.outcomes))
+        assert (
+            turned.cross_fitted(cutoffs, models, seed=0)[rows.fold_of == fold] != before[rows.fold_of == fold]
+        ).any()
+
+
+def test_where_nothing_was_known_accounts_calibrate_each_other(recipe):
+    """In the first cut-off no account's own outcome moves its probability; other accounts' do."""
+    cutoffs = [date(2025, 1, 1)]
+    rows = out_of_time_rows(recipe, cutoffs)
+    before = rows.cross_fitted(cutoffs, [None], seed=0)
+    own = rows.accounts == rows.accounts[0]
+    turned = replace(rows, outcomes=np.where(own[:, None], 1 - rows.outcomes, rows.outcomes))
+    after = turned.cross_fitted(cutoffs, [None], seed=0)
     assert (after[own] == before[own]).all()
-    assert (after[fold == 0] != before[fold == 0]).any()
+    assert (after != before).any()
 
 
 def test_same_arguments_give_the_same_digest(built, recipe):
@@ -116,7 +142,7 @@ def test_shuffled_labels_are_refused(recipe):
     dealt = world.labels[["account_id", "as_of"]].assign(account_id=world.labels["account_id"].map(other))
     dealt = dealt.merge(world.labels[["account_id", "as_of", *columns]], "left", ["account_id", "as_of"])
     labels = world.labels.assign(**{column: dealt[column].to_numpy() for column in columns})
-    challenger = build(dataclasses.replace(world, labels=labels), recipe)
+    challenger = build(replace(world, labels=labels), recipe)
     assert "no_skill" in {refusal.rule for refusal in challenger.refusals}
     assert challenger.serves is challenger.rules
     assert challenger.serves.source == "rules"
@@ -131,7 +157,7 @@ def test_a_leak_is_refused_by_name(recipe):
     future = world.labels["churned_90d"].fillna(0) + np.random.default_rng(0).normal(
         0, 0.1, len(world.labels)
     )
-    leaky = dataclasses.replace(
+    leaky = replace(
         world, matrix=world.matrix.assign(offboarding=future), inputs=world.inputs | {"offboarding": 1}
     )
     challenger = build(leaky, recipe)
@@ -168,7 +194,7 @@ def test_no_churn_at_all_is_refused_and_still_scored(recipe):
             for h in (30, 90, 180)
         }
     )
-    challenger = build(dataclasses.replace(world, labels=stayed), recipe)
+    challenger = build(replace(world, labels=stayed), recipe)
     assert challenger.refusals[0].rule == "too_few_events"
     assert challenger.rules.model.name == "point_table"
     assert len(challenger.predictions) == 0
@@ -177,7 +203,7 @@ def test_no_churn_at_all_is_refused_and_still_scored(recipe):
 def test_no_snapshot_at_all_is_refused(recipe):
     """History too short for one date is an answer too."""
     world = simulate(accounts=20, seed=8)
-    empty = dataclasses.replace(world, matrix=world.matrix.head(0), labels=world.labels.head(0))
+    empty = replace(world, matrix=world.matrix.head(0), labels=world.labels.head(0))
     challenger = build(empty, recipe)
     assert challenger.refusals[0].rule == "too_few_events"
     assert challenger.serves.score(world.matrix.head(3))["risk"].notna().all()
@@ -187,9 +213,7 @@ def test_too_late_snapshots_count_nowhere(recipe):
     """Where notice was already given there is nothing left to predict."""
     world = simulate(accounts=300, seed=9)
     late = world.labels["churned_30d"] == 1
-    challenger = build(
-        dataclasses.replace(world, labels=world.labels.assign(too_late=late)), recipe, draws=20
-    )
+    challenger = build(replace(world, labels=world.labels.assign(too_late=late)), recipe, draws=20)
     kept = challenger.predictions.merge(
         world.labels.loc[late, ["account_id", "as_of"]], on=["account_id", "as_of"]
     )
@@ -211,4 +235,4 @@ def test_matrix_and_labels_must_be_the_same_snapshots(recipe):
     """Rows in another order would teach each account another's fate."""
     world = simulate(accounts=20, seed=11)
     with pytest.raises(ValueError, match="same snapshots in the same order"):
-        build(dataclasses.replace(world, labels=world.labels.iloc[::-1].reset_index(drop=True)), recipe)
+        build(replace(world, labels=world.labels.iloc[::-1].reset_index(drop=True)), recipe)

@@ -65,7 +65,9 @@ def bundle():
         classifier=RiskClassifier(n_members=3, n_trees=25),
     )
     segments = dict(zip(matrix["account_id"], matrix["segment"], strict=True))
-    references = References.fit(model, 1.2, matrix, labels["churned_90d"] == 0, segments)
+    references = References.fit(
+        model, AffineCalibration(1.2, 0.1, 60), matrix, labels["churned_90d"] == 0, segments
+    )
     return Bundle(
         name="churn",
         tier="full",
