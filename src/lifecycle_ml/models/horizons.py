@@ -14,6 +14,7 @@ from lifecycle_ml.models.bag import Bag
 from lifecycle_ml.models.classifier import RiskClassifier
 from lifecycle_ml.models.encoding import Encoding, Floats
 from lifecycle_ml.models.logistic import log_odds
+from lifecycle_ml.outcomes.labels import label_column
 
 HORIZON = "horizon_days"
 """The input column that holds the horizon; what it contributes is context."""
@@ -56,7 +57,7 @@ class HorizonModel:
         """Fit on snapshots.
 
         matrix: one row per snapshot with account_id and the features. labels: the same rows in the same
-        order with `churned_{h}d` (1, 0, NaN = censored); a censored horizon's row is left out.
+        order with `outcome_{h}d` (1, 0, NaN = censored); a censored horizon's row is left out.
         classifier: an unfitted RiskClassifier; its `monotone` names features.
         """
         ordered = tuple(sorted(int(h) for h in horizons))
@@ -172,7 +173,7 @@ def _at(inputs: pd.DataFrame, horizon: int) -> pd.DataFrame:
 def outcome_matrix(labels: pd.DataFrame, horizons: Sequence[int]) -> Floats:
     """Return outcomes as floats: (rows, horizons), NaN = censored."""
     return np.column_stack(
-        [labels[f"churned_{h}d"].to_numpy(dtype=np.float64, na_value=np.nan) for h in horizons]
+        [labels[label_column(h)].to_numpy(dtype=np.float64, na_value=np.nan) for h in horizons]
     )
 
 

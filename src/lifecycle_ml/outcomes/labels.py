@@ -29,8 +29,8 @@ _UNITS = 10_000  # ARR is DECIMAL(18, 4): whole ten-thousandths add up to exactl
 
 
 def label_column(horizon_days: int) -> str:
-    """Name the label of one horizon, `churned_90d`."""
-    return f"churned_{horizon_days}d"
+    """Name the label of one horizon, `outcome_90d`."""
+    return f"outcome_{horizon_days}d"
 
 
 def known_through(label: Label, horizon_days: int) -> pd.Timedelta:
@@ -54,7 +54,7 @@ def label_rolling(tables: Tables, spine: pd.DataFrame, recipe: Recipe, data_thro
              too_late      notice was already given, and known, for a contract in force at as_of
              cause         recorded reason nearest to churned_on, None where nobody recorded one
              involuntary   the cause is a closure, a merger or non-payment
-             churned_<H>d  1.0, 0.0, or NaN: censored (window, grace and arrival lag reach past
+             outcome_<H>d  1.0, 0.0, or NaN: censored (window, grace and arrival lag reach past
                            data_through, whether or not a loss is already visible) or no ARR at as_of
     Amendments overlap: ARR is the sum over active rows, and only its reaching zero is churn.
     Raises: TableError where several currencies occur and one has no rate.

@@ -38,7 +38,7 @@ def world():
         }
     )
     labels = matrix[["account_id", "as_of"]].assign(
-        **{f"churned_{h}d": (months * 30 < h).astype(float) for h in HORIZONS}
+        **{f"outcome_{h}d": (months * 30 < h).astype(float) for h in HORIZONS}
     )
     return matrix, labels
 
@@ -58,7 +58,7 @@ def fit_trees(world, seed=0, threads=1):
 
 def wrap(world, model, tier="full", **changes):
     matrix, labels = world
-    rates = {h: float(labels[f"churned_{h}d"].mean()) for h in HORIZONS}
+    rates = {h: float(labels[f"outcome_{h}d"].mean()) for h in HORIZONS}
     references = None
     if not isinstance(model, RuleModel):
         segments = {
@@ -66,7 +66,7 @@ def wrap(world, model, tier="full", **changes):
         }
         segments |= {f"A-{number}": "rare" for number in range(20)}
         references = References.fit(
-            model, AffineCalibration(1.3, -0.1, 80), matrix, labels["churned_90d"] == 0, segments
+            model, AffineCalibration(1.3, -0.1, 80), matrix, labels["outcome_90d"] == 0, segments
         )
     return Bundle(
         **{
@@ -153,7 +153,7 @@ def test_contributions_add_up_to_the_served_margin(world, bundle):
 def test_reference_is_the_mean_of_retained_accounts_of_the_segment(world, bundle):
     """Exactly that mean, and that of all retained accounts where the segment has fewer than 50."""
     matrix, labels = world
-    retained = (labels["churned_90d"] == 0).to_numpy()
+    retained = (labels["outcome_90d"] == 0).to_numpy()
     small = matrix["account_id"].str[2:].astype(int).between(20, 119).to_numpy()
     values = bundle.contributions(matrix[retained & small], 90).values
     np.testing.assert_allclose(bundle.reference(90, "small"), values.mean(axis=0), atol=1e-9)
@@ -255,7 +255,7 @@ def test_an_advisory_bundle_serves_bands_only(world):
     starts = horizon_starts(outcome_matrix(labels, HORIZONS), HORIZONS)
     model = LogisticModel.fit(
         matrix[list(FEATURES)],
-        labels["churned_90d"].to_numpy(),
+        labels["outcome_90d"].to_numpy(),
         matrix["account_id"],
         starts=starts,
         headline=90,

@@ -30,8 +30,8 @@ def company(accounts=300, dates=8, seed=0):
     )
     labels = matrix[["account_id", "as_of"]].copy()
     for horizon in HORIZONS:
-        labels[f"churned_{horizon}d"] = (months * 30 < horizon).astype(float)
-    labels.loc[matrix["as_of"] == matrix["as_of"].max(), "churned_180d"] = np.nan
+        labels[f"outcome_{horizon}d"] = (months * 30 < horizon).astype(float)
+    labels.loc[matrix["as_of"] == matrix["as_of"].max(), "outcome_180d"] = np.nan
     return matrix, labels
 
 
@@ -74,7 +74,7 @@ def test_each_horizon_has_its_own_level(world):
     """Expected churn at each horizon is near what was observed there."""
     matrix, labels, model = world
     for position, horizon in enumerate(HORIZONS):
-        outcome = labels[f"churned_{horizon}d"]
+        outcome = labels[f"outcome_{horizon}d"]
         known = outcome.notna()
         expected = probabilities(model, matrix[known])[:, position].mean()
         assert expected == pytest.approx(outcome[known].mean(), rel=0.1)
@@ -96,7 +96,7 @@ def test_censored_rows_are_left_out(world):
     outcomes = outcome_matrix(labels, HORIZONS)
     assert np.isnan(outcomes[:, 2]).any()
     assert not np.isnan(outcomes[:, :2]).any()
-    everything = labels.assign(churned_180d=labels["churned_180d"].fillna(0.0))
+    everything = labels.assign(outcome_180d=labels["outcome_180d"].fillna(0.0))
     assert (
         horizon_starts(outcomes, HORIZONS)[180]
         > horizon_starts(outcome_matrix(everything, HORIZONS), HORIZONS)[180]

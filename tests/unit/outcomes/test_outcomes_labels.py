@@ -61,7 +61,7 @@ def label(contracts, as_of=AS_OF, data_through=LATER, **more):
 
 def outcome(row):
     return "".join(
-        "?" if pd.isna(row[f"churned_{h}d"]) else str(int(row[f"churned_{h}d"])) for h in (30, 90, 180)
+        "?" if pd.isna(row[f"outcome_{h}d"]) else str(int(row[f"outcome_{h}d"])) for h in (30, 90, 180)
     )
 
 
@@ -243,6 +243,6 @@ def test_labels_keep_one_row_per_snapshot_in_order():
     labels = label_rolling(tables_of([{"ends_on": "2024-07-15"}]), spine, RECIPE, LATER)
     assert labels["account_id"].tolist() == ["A", "A", "B"]
     assert labels["as_of"].dt.strftime("%m-%d").tolist() == ["06-01", "06-29", "06-01"]
-    assert labels["churned_30d"].tolist()[:2] == [0.0, 1.0]
+    assert labels["outcome_30d"].tolist()[:2] == [0.0, 1.0]
     assert labels.loc[2, "arr"] == 0.0
-    assert pd.isna(labels.loc[2, "churned_90d"])
+    assert pd.isna(labels.loc[2, "outcome_90d"])

@@ -91,7 +91,7 @@ def test_labels_equal_a_walk_through_the_days(company):
         start = (row.as_of - DAY0).days
         assert (row.arr > 0) == active[start]
         for horizon in RECIPE.label.horizons_days:
-            value = getattr(row, f"churned_{horizon}d")
+            value = getattr(row, f"outcome_{horizon}d")
             known = row.as_of + pd.Timedelta(days=horizon + 32) <= pd.Timestamp(THROUGH)
             if active[start] and known:
                 assert value == by_hand(active, start, horizon), (row, horizon)
@@ -99,15 +99,15 @@ def test_labels_equal_a_walk_through_the_days(company):
             else:
                 assert pd.isna(value)
     assert checked > 500
-    assert 0.05 < labels["churned_90d"].mean() < 0.6
+    assert 0.05 < labels["outcome_90d"].mean() < 0.6
 
 
 def test_longer_horizons_only_add_churn(company):
     """Who churned within 30 days churned within 90 and 180."""
     _, tables = company
     labelled = snapshots(tables, RECIPE, THROUGH).dropna()
-    assert (labelled["churned_30d"] <= labelled["churned_90d"]).all()
-    assert (labelled["churned_90d"] <= labelled["churned_180d"]).all()
+    assert (labelled["outcome_30d"] <= labelled["outcome_90d"]).all()
+    assert (labelled["outcome_90d"] <= labelled["outcome_180d"]).all()
 
 
 def test_snapshot_dates_end_with_the_last_known_label_and_leave_a_warm_up():
@@ -130,9 +130,9 @@ def test_snapshots_hold_customers_with_labels_in_order(company):
     assert rows[["account_id", "as_of"]].equals(
         rows[["account_id", "as_of"]].sort_values(["account_id", "as_of"], ignore_index=True)
     )
-    assert rows["churned_30d"].notna().all()
+    assert rows["outcome_30d"].notna().all()
     newest = rows[rows["as_of"] == rows["as_of"].max()]
-    assert newest["churned_90d"].isna().all()
+    assert newest["outcome_90d"].isna().all()
 
 
 def test_history_begins_with_the_feed_that_began_last(company):

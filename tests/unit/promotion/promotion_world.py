@@ -53,7 +53,7 @@ def simulate(accounts=500, dates=24, seed=0, *, causes=True, level=0.02) -> Worl
     for horizon in HORIZONS:
         inside = labels["churned_on"] < labels["as_of"] + pd.Timedelta(days=horizon)
         known = labels["as_of"] + pd.Timedelta(days=horizon + LAG) <= end
-        labels[f"churned_{horizon}d"] = inside.astype(float).where(known)
+        labels[f"outcome_{horizon}d"] = inside.astype(float).where(known)
     inputs = {
         "usage_change_28d": -1,
         "active_users_28d": -1,

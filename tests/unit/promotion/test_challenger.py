@@ -49,7 +49,7 @@ def test_predictions_are_those_of_the_figures(built):
     assert (np.diff(wide.to_numpy(), axis=1) >= 0).all()
     headline = frame[frame["horizon_days"] == 90]
     assert len(headline) == challenger.evaluation.counts["rows"]
-    truth = world.labels.set_index(["account_id", "as_of"])["churned_90d"]
+    truth = world.labels.set_index(["account_id", "as_of"])["outcome_90d"]
     joined = headline.set_index(["account_id", "as_of"])["outcome"]
     assert (truth.loc[joined.index] == joined).all()
 
@@ -71,7 +71,7 @@ def test_no_cutoff_learns_from_a_label_known_later(built, recipe, monkeypatch):
     assert len(seen) == 2 * len(folds)
     for fold, labels in zip(np.repeat(np.array(folds, dtype=object), 2), seen, strict=True):
         for horizon in recipe.label.horizons_days:
-            used = labels["as_of"][labels[f"churned_{horizon}d"].notna()]
+            used = labels["as_of"][labels[f"outcome_{horizon}d"].notna()]
             assert known_at_cutoff(used.to_numpy(), horizon, fold.cutoff, recipe).all()
             assert used.max() + pd.Timedelta(days=horizon + 32) <= pd.Timestamp(fold.test_dates[0])
 
@@ -138,7 +138,7 @@ def test_shuffled_labels_are_refused(recipe):
     world = simulate(accounts=400, seed=3)
     ids = world.labels["account_id"].unique()
     other = dict(zip(ids, np.random.default_rng(0).permutation(ids), strict=True))
-    columns = [column for column in world.labels if column.startswith("churned_")]
+    columns = [column for column in world.labels if column.startswith("outcome_")]
     dealt = world.labels[["account_id", "as_of"]].assign(account_id=world.labels["account_id"].map(other))
     dealt = dealt.merge(world.labels[["account_id", "as_of", *columns]], "left", ["account_id", "as_of"])
     labels = world.labels.assign(**{column: dealt[column].to_numpy() for column in columns})
@@ -154,7 +154,7 @@ def test_shuffled_labels_are_refused(recipe):
 def test_a_leak_is_refused_by_name(recipe):
     """However good the figures, a feature that knows the answer keeps the model out."""
     world = simulate(accounts=300, seed=4)
-    future = world.labels["churned_90d"].fillna(0) + np.random.default_rng(0).normal(
+    future = world.labels["outcome_90d"].fillna(0) + np.random.default_rng(0).normal(
         0, 0.1, len(world.labels)
     )
     leaky = replace(
@@ -190,7 +190,7 @@ def test_no_churn_at_all_is_refused_and_still_scored(recipe):
     world = simulate(accounts=60, seed=7)
     stayed = world.labels.assign(
         **{
-            f"churned_{h}d": world.labels[f"churned_{h}d"].where(lambda x: x.isna(), 0.0)
+            f"outcome_{h}d": world.labels[f"outcome_{h}d"].where(lambda x: x.isna(), 0.0)
             for h in (30, 90, 180)
         }
     )
@@ -212,7 +212,7 @@ def test_no_snapshot_at_all_is_refused(recipe):
 def test_too_late_snapshots_count_nowhere(recipe):
     """Where notice was already given there is nothing left to predict."""
     world = simulate(accounts=300, seed=9)
-    late = world.labels["churned_30d"] == 1
+    late = world.labels["outcome_30d"] == 1
     challenger = build(replace(world, labels=world.labels.assign(too_late=late)), recipe, draws=20)
     kept = challenger.predictions.merge(
         world.labels.loc[late, ["account_id", "as_of"]], on=["account_id", "as_of"]

@@ -52,7 +52,7 @@ def bundle():
     score = 0.9 * matrix["champions_left_180d"].fillna(0) + 0.5 * matrix["open_severe_tickets"].fillna(0) - 4
     labels = pd.DataFrame(
         {
-            f"churned_{h}d": (rng.random(600) < 1 / (1 + np.exp(-score - h / 90))).astype(float)
+            f"outcome_{h}d": (rng.random(600) < 1 / (1 + np.exp(-score - h / 90))).astype(float)
             for h in HORIZONS
         }
     )
@@ -66,7 +66,7 @@ def bundle():
     )
     segments = dict(zip(matrix["account_id"], matrix["segment"], strict=True))
     references = References.fit(
-        model, AffineCalibration(1.2, 0.1, 60), matrix, labels["churned_90d"] == 0, segments
+        model, AffineCalibration(1.2, 0.1, 60), matrix, labels["outcome_90d"] == 0, segments
     )
     return Bundle(
         name="churn",
