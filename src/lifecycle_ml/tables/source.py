@@ -22,7 +22,8 @@ from lifecycle_ml.tables.rules import found
 from lifecycle_ml.tables.schema import KNOWN_AT, SCHEMAS, Column, TableSchema, Type
 from lifecycle_ml.workspace import Workspace
 
-REQUIRED_TABLES = ("accounts", "contracts")
+REQUIRED_TABLES = ("accounts",)
+"""What nothing can do without; what a recipe cannot do without (mostly contracts) it says itself."""
 
 
 class Tables:
