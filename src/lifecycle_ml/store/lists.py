@@ -1,22 +1,59 @@
-"""Questions over readings and actions: many accounts at once, and lists page by page."""
+"""Questions over readings and actions: many accounts at once, and lists page by page.
+
+Statements are built once per shape of a question and kept: building one costs more than running it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
 from lifecycle_ml.store.cursor import Cursor, CursorError
 from lifecycle_ml.store.document import UNFINISHED, instant_text
-from lifecycle_ml.store.rows import AccountFilters, ActionFilters, Listed, Page, Publication, Sort
+from lifecycle_ml.store.publishing import by_id
+from lifecycle_ml.store.rows import AccountFilters, ActionFilters, Listed, Mix, Page, Publication, Sort
 from lifecycle_ml.store.schema import actions, naive_utc, publications, readings, unscored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-_LISTED = [readings.c[name] for name in Listed.__dataclass_fields__]
+Only = Literal["all", "renewing", "triggered"]
+CHOICES = ("owner", "segment", "stage", "reason", "expansion_band")
+"""Columns whose values a person picks from."""
+
+_SORTED_BY: dict[Sort, tuple[sa.ColumnElement[Any], bool]] = {
+    "arr_at_risk": (readings.c.arr_at_risk, True),
+    "risk": (readings.c.risk, True),
+    "renewal": (readings.c.renewal_on, False),
+    "name": (readings.c.called, False),
+    "arr": (readings.c.arr, True),
+}
+"""What each order goes by, and whether it naturally starts with the highest."""
+_COLUMNS = {"renewal_json": "renewal", "triggers_json": "triggers"}
+_LISTED = [readings.c[_COLUMNS.get(name, name)] for name in Listed.__dataclass_fields__]
+_HERE = readings.c.publication_id == sa.bindparam("here")
+_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+
+_BODIES = sa.select(readings.c.account_id, readings.c.body, readings.c.name).where(
+    _HERE, readings.c.account_id.in_(_IDS)
+)
+_UNFINISHED = sa.select(actions).where(actions.c.account_id.in_(_IDS), actions.c.status.in_(UNFINISHED))
+_ELSEWHERE = (
+    sa.select(readings.c.account_id, sa.func.max(publications.c.as_of))
+    .join(publications, publications.c.publication_id == readings.c.publication_id)
+    .where(publications.c.published_at.is_not(None), readings.c.account_id.in_(_IDS))
+    .group_by(readings.c.account_id)
+)
+_NOTED = (
+    sa.select(unscored.c.account_id, unscored.c.why, unscored.c.publication_id)
+    .join(publications, publications.c.publication_id == unscored.c.publication_id)
+    .where(publications.c.published_at.is_not(None), unscored.c.account_id.in_(_IDS))
+    .order_by(unscored.c.publication_id)
+)
 
 
 @dataclass
@@ -38,95 +75,103 @@ def add_answers(connection: sa.Connection, found: Answers, ids: list[str]) -> No
     """Look up some ids and add what there is to `found`."""
     if found.publication is not None:
         here = found.publication.publication_id
-        question = sa.select(readings.c.account_id, readings.c.body, readings.c.name).where(
-            readings.c.publication_id == here, readings.c.account_id.in_(ids)
-        )
-        for account_id, body, name in connection.execute(question):
+        for account_id, body, name in connection.execute(_BODIES, {"here": here, "ids": ids}):
             found.bodies[account_id] = body
             found.names[account_id] = name
-        found.actions.update(_unfinished(connection, [each for each in ids if each in found.bodies]))
+        found.actions.update(unfinished(connection, [each for each in ids if each in found.bodies]))
     missing = [account_id for account_id in ids if account_id not in found.bodies]
     if missing:
         _add_unscored(connection, found, missing)
 
 
-def _unfinished(connection: sa.Connection, ids: list[str]) -> dict[str, list[dict[str, Any]]]:
-    question = sa.select(actions).where(actions.c.account_id.in_(ids), actions.c.status.in_(UNFINISHED))
+def unfinished(connection: sa.Connection, ids: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return the unfinished actions of some accounts, as rows."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for row in connection.execute(question).mappings():
-        found.setdefault(row["account_id"], []).append(dict(row))
+    if ids:
+        for row in connection.execute(_UNFINISHED, {"ids": ids}).mappings():
+            found.setdefault(row["account_id"], []).append(dict(row))
     return found
 
 
 def _add_unscored(connection: sa.Connection, found: Answers, missing: list[str]) -> None:
-    published = publications.c.published_at.is_not(None)
-    elsewhere = (
-        sa.select(readings.c.account_id, sa.func.max(publications.c.as_of))
-        .join(publications, publications.c.publication_id == readings.c.publication_id)
-        .where(published, readings.c.account_id.in_(missing))
-        .group_by(readings.c.account_id)
-    )
-    for account_id, as_of in connection.execute(elsewhere):
+    for account_id, as_of in connection.execute(_ELSEWHERE, {"ids": missing}):
         found.unscored[account_id] = f"No reading for this as_of; its last one is as of {as_of}."
-    noted = (
-        sa.select(unscored.c.account_id, unscored.c.why, unscored.c.publication_id)
-        .join(publications, publications.c.publication_id == unscored.c.publication_id)
-        .where(published, unscored.c.account_id.in_(missing))
-        .order_by(unscored.c.publication_id)
-    )
     here = found.publication.publication_id if found.publication else None
-    for account_id, why, publication_id in connection.execute(noted):
+    for account_id, why, publication_id in connection.execute(_NOTED, {"ids": missing}):
         if publication_id == here:
             found.unscored[account_id] = why
         else:
             found.unscored.setdefault(account_id, "No reading for this as_of.")
 
 
+class Order(NamedTuple):
+    """In which order a list comes, and of which accounts."""
+
+    sort: Sort
+    descending: bool
+    only: Only = "all"
+
+    @classmethod
+    def of(cls, sort: Sort, descending: bool | None, only: Only = "all") -> Order:
+        """Take the direction that is natural for the column where none is asked for."""
+        return cls(sort, _SORTED_BY[sort][1] if descending is None else descending, only)
+
+
 def account_page(
     connection: sa.Connection,
     current: Publication | None,
     filters: AccountFilters,
-    sort: Sort,
+    order: Order,
     cursor: str | None,
     limit: int,
-    by_id: Callable[[sa.Connection, int], Publication | None],
+    *,
+    with_actions: bool = True,
 ) -> Page:
     """Return one page of accounts; see `Store.list_accounts`."""
-    column = {
-        "arr_at_risk": readings.c.arr_at_risk,
-        "risk": readings.c.risk,
-        "renewal": readings.c.renewal_on,
-    }[sort]
-    question = (filters, sort)
+    question = (filters, *order)
     publication, after = current, None
     if cursor is not None:
-        after = Cursor.read(cursor, question, str if sort == "renewal" else float)
+        after = Cursor.read(cursor, question, str if order.sort in {"renewal", "name"} else float)
         publication = by_id(connection, after.publication_id)
         if publication is None:
             raise CursorError("The list this cursor belongs to is no longer kept. Start over without it.")
     if publication is None:
         return Page([], None)
-    descending = sort != "renewal"
-    select = sa.select(*_LISTED, column.label("sorted_by")).where(
-        readings.c.publication_id == publication.publication_id, *_account_conditions(filters)
-    )
+    kinds, values = _conditions(filters)
+    goes_on: Literal["start", "value", "null"] = "start"
     if after is not None:
         value: Any = after.value
-        if sort == "renewal" and isinstance(value, str):
+        if order.sort == "renewal" and isinstance(value, str):
             value = _date(value)
-        select = select.where(
-            _after(column, value, readings.c.account_id, after.row_id, descending=descending)
-        )
-    select = select.order_by(*_ordered(column, readings.c.account_id, descending=descending)).limit(limit + 1)
-    rows = connection.execute(select).all()
+        goes_on = "null" if value is None else "value"
+        values |= {"last_id": after.row_id} | ({} if value is None else {"last_value": value})
+    select = _account_select(kinds, order, goes_on)
+    here = publication.publication_id
+    rows = connection.execute(select, {"here": here, "limit": limit + 1, **values}).all()
     shown = [Listed(*row[:-1]) for row in rows[:limit]]
-    live = _unfinished(connection, [row.account_id for row in shown])
+    live = unfinished(connection, [row.account_id for row in shown]) if with_actions else {}
     if len(rows) <= limit:
         return Page(shown, publication, actions=live)
     last = rows[limit - 1]
     value = last.sorted_by.isoformat() if isinstance(last.sorted_by, date) else last.sorted_by
-    following = Cursor(publication.publication_id, value, last.account_id)
-    return Page(shown, publication, following.write(question), live)
+    return Page(shown, publication, Cursor(here, value, last.account_id).write(question), live)
+
+
+def color_mix(connection: sa.Connection, here: int, filters: AccountFilters) -> dict[str, Mix]:
+    """Return accounts, ARR and ARR at risk by colour; see `Store.mix`."""
+    kinds, values = _conditions(filters)
+    rows = connection.execute(_mix_select(kinds), {"here": here, **values})
+    return {color: Mix(*numbers) for color, *numbers in rows}
+
+
+def choices(connection: sa.Connection, here: int) -> dict[str, list[str]]:
+    """Return the values each column of `CHOICES` has in a publication, in order."""
+    found = {}
+    for name in CHOICES:
+        column = readings.c[name]
+        question = sa.select(column).where(_HERE, column.is_not(None)).distinct().order_by(column)
+        found[name] = list(connection.execute(question, {"here": here}).scalars())
+    return found
 
 
 def action_page(connection: sa.Connection, filters: ActionFilters, cursor: str | None, limit: int) -> Page:
@@ -135,7 +180,8 @@ def action_page(connection: sa.Connection, filters: ActionFilters, cursor: str |
     select = sa.select(actions).where(*_action_conditions(filters))
     if cursor is not None:
         after = Cursor.read(cursor, filters, float)
-        select = select.where(_after(column, after.value, row_id, after.row_id, descending=True))
+        beyond = _after(column, after.value, row_id, after.row_id, descending=True)
+        select = select.where(beyond)
     select = select.order_by(*_ordered(column, row_id, descending=True)).limit(limit + 1)
     rows = connection.execute(select).mappings().all()
     shown = [dict(row) for row in rows[:limit]]
@@ -152,6 +198,41 @@ def plain(action: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=512)
+def _account_select(
+    kinds: tuple[str, ...], order: Order, goes_on: Literal["start", "value", "null"]
+) -> sa.Select[Any]:
+    column, _ = _SORTED_BY[order.sort]
+    select = sa.select(*_LISTED, column.label("sorted_by")).where(
+        _HERE, *(_CONDITIONS[kind] for kind in kinds)
+    )
+    if order.only == "renewing":
+        select = select.where(readings.c.renewal_on.is_not(None))
+    if order.only == "triggered":
+        select = select.where(readings.c.triggers.is_not(None))
+    row_id = readings.c.account_id
+    if goes_on != "start":
+        value = None if goes_on == "null" else sa.bindparam("last_value", type_=column.type)
+        last = sa.bindparam("last_id", type_=sa.Text())
+        select = select.where(_after(column, value, row_id, last, descending=order.descending))
+    ordered = _ordered(column, row_id, descending=order.descending)
+    return select.order_by(*ordered).limit(sa.bindparam("limit", type_=sa.Integer()))
+
+
+@lru_cache(maxsize=512)
+def _mix_select(kinds: tuple[str, ...]) -> sa.Select[Any]:
+    return (
+        sa.select(
+            readings.c.health,
+            sa.func.count(),
+            sa.func.coalesce(sa.func.sum(readings.c.arr), 0.0),
+            sa.func.coalesce(sa.func.sum(readings.c.arr_at_risk), 0.0),
+        )
+        .where(_HERE, *(_CONDITIONS[kind] for kind in kinds))
+        .group_by(readings.c.health)
+    )
+
+
 def _ordered(
     column: sa.ColumnElement[Any], row_id: sa.ColumnElement[Any], *, descending: bool
 ) -> tuple[sa.ColumnElement[Any], ...]:
@@ -161,7 +242,7 @@ def _ordered(
 
 
 def _after(
-    column: sa.ColumnElement[Any], value: Any, row_id: sa.ColumnElement[Any], last: str, *, descending: bool
+    column: sa.ColumnElement[Any], value: Any, row_id: sa.ColumnElement[Any], last: Any, *, descending: bool
 ) -> sa.ColumnElement[bool]:
     if value is None:
         return sa.and_(column.is_(None), row_id > last)
@@ -169,17 +250,33 @@ def _after(
     return sa.or_(beyond, sa.and_(column == value, row_id > last), column.is_(None))
 
 
-def _account_conditions(filters: AccountFilters) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = [
-        readings.c[name].in_(getattr(filters, name))
-        for name in ("health", "owner", "stage", "segment", "reason")
-        if getattr(filters, name)
-    ]
-    if filters.renewal_from is not None:
-        conditions.append(readings.c.renewal_on >= filters.renewal_from)
-    if filters.renewal_before is not None:
-        conditions.append(readings.c.renewal_on < filters.renewal_before)
-    return conditions
+_CONDITIONS: dict[str, sa.ColumnElement[bool]] = {
+    **{
+        name: readings.c[name].in_(sa.bindparam(name, expanding=True))
+        for name in ("health", "owner", "stage", "segment", "reason", "expansion_band")
+    },
+    "renewal_from": readings.c.renewal_on >= sa.bindparam("renewal_from"),
+    "renewal_before": readings.c.renewal_on < sa.bindparam("renewal_before"),
+    "text": readings.c.called.like(sa.bindparam("text"), escape="/"),
+}
+
+
+def _conditions(filters: AccountFilters) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return which conditions the filters call for, and the values to bind."""
+    values: dict[str, Any] = {}
+    for kind in _CONDITIONS:
+        value = getattr(filters, kind)
+        if value is not None and value != ():
+            values[kind] = value
+    if "text" in values:
+        values["text"] = _contains(values["text"])
+    return tuple(values), values
+
+
+def _contains(text: str) -> str:
+    for special in "/%_":
+        text = text.replace(special, "/" + special)
+    return f"%{text.casefold()}%"
 
 
 def _action_conditions(filters: ActionFilters) -> list[sa.ColumnElement[bool]]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from lifecycle_ml.store.document import encode
+from lifecycle_ml.store.document import dumps, encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Kind = Literal["nightly", "history"]
-Sort = Literal["arr_at_risk", "risk", "renewal"]
+Sort = Literal["arr_at_risk", "risk", "renewal", "name", "arr"]
 LONGEST_ID = 255
 """Characters of the longest account id a question may carry; a longer one is answered `not_found`."""
 
@@ -40,9 +41,21 @@ class Publication:
     now: datetime
     kind: Kind
     digests: dict[str, Any]
+    attempt: int = 1
+    """Which run works on it: once a later one began, an earlier one can no longer write."""
     published_at: datetime | None = None
     """The recorded now of its publishing; None while it is being built."""
     accounts: int | None = None
+
+
+@dataclass(frozen=True)
+class Before:
+    """What an account's last reading of an earlier as_of left to the next: `state` is its health as JSON."""
+
+    as_of: date
+    state: str
+    receipt: str
+    stage: str | None
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,8 @@ class StoredReading:
 
     `body` is the document of one scored account with its live parts empty (see `document.encode`); `state`
     is the health state as JSON, for the next run only. `risk` is the inside value 0..1 (None: cannot tell).
+    `renewal` and `triggers` are JSON: the renewal with its checkpoints (None: none ahead), and the triggers
+    that fired (None: none did).
     """
 
     account_id: str
@@ -67,15 +82,32 @@ class StoredReading:
     arr_at_risk: float | None = None
     reason: str | None = None
     stage: str | None = None
+    expansion_band: str | None = None
     renewal_on: date | None = None
+    renewal: str | None = None
+    triggers: str | None = None
+
+    @property
+    def called(self) -> str:
+        """Name and id, case-folded: what a search looks in and names are sorted by."""
+        return f"{(self.name or self.account_id).casefold()}\n{self.account_id.casefold()}"
 
     @classmethod
     def of(
-        cls, document: Mapping[str, Any], *, state: str, risk: float | None, name: str | None = None
+        cls,
+        document: Mapping[str, Any],
+        *,
+        state: str,
+        risk: float | None,
+        name: str | None = None,
+        renewal: Mapping[str, Any] | None = None,
     ) -> StoredReading:
-        """Take everything a reading needs from the document itself, so the two cannot disagree."""
+        """Take everything a reading needs from the document itself, so the two cannot disagree.
+
+        `renewal` is the document of the renewal with its checkpoints, which the scored account does not hold.
+        """
         scorecard, reasons = document["scorecard"], document["reasons"]
-        renewal = scorecard["renewal_date"]
+        renewal_date, triggers = scorecard["renewal_date"], document["triggers"]
         return cls(
             account_id=document["account_id"],
             body=encode(document),
@@ -91,7 +123,10 @@ class StoredReading:
             arr_at_risk=document["health"]["arr_at_risk"],
             reason=reasons[0]["category"] if reasons else "unknown",
             stage=document["stage"],
-            renewal_on=date.fromisoformat(renewal) if renewal else None,
+            expansion_band=document["expansion"]["band"],
+            renewal_on=date.fromisoformat(renewal_date) if renewal_date else None,
+            renewal=dumps(renewal).decode() if renewal else None,
+            triggers=dumps(triggers).decode() if triggers else None,
         )
 
 
@@ -110,7 +145,22 @@ class Listed:
     arr_at_risk: float | None
     reason: str | None
     stage: str | None
+    expansion_band: str | None
     renewal_on: date | None
+    renewal_json: str | None
+    triggers_json: str | None
+
+    @property
+    def renewal(self) -> dict[str, Any] | None:
+        """The renewal with its checkpoints, None where none is ahead."""
+        found: dict[str, Any] | None = json.loads(self.renewal_json) if self.renewal_json else None
+        return found
+
+    @property
+    def triggers(self) -> list[dict[str, Any]]:
+        """The triggers that fired."""
+        found: list[dict[str, Any]] = json.loads(self.triggers_json) if self.triggers_json else []
+        return found
 
 
 @dataclass(frozen=True)
@@ -143,8 +193,11 @@ class AccountFilters:
     stage: tuple[str, ...] = ()
     segment: tuple[str, ...] = ()
     reason: tuple[str, ...] = ()
+    expansion_band: tuple[str, ...] = ()
     renewal_from: date | None = None
     renewal_before: date | None = None
+    text: str | None = None
+    """Part of the name or the id, upper and lower case alike."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The tables of the store, in SQL every supported database understands.
 
-publications  one row per nightly or replayed result; `published_at` stays empty until it is complete
+publications  one row per nightly or replayed result; `published_at` stays empty until it is complete,
+              `attempt` counts the runs that worked on it, `ledger_seen` is the last event known to the latest
 pointer       one row: which publication readers see
 readings      one row per (publication, account): the answer as immutable bytes, and columns to find it by
 unscored      accounts a publication knew of and left out, with the reason in words
@@ -60,6 +61,8 @@ publications = Table(
     Column("now", Instant, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("digests", JSON, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("ledger_seen", Integer, nullable=False),
     Column("published_at", Instant),
     Column("accounts", Integer),
     Index("publications_by_as_of", "as_of", "publication_id"),
@@ -87,6 +90,8 @@ readings = Table(
     Column("receipt", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("name", Text),
+    # name and id, case-folded: to search in and to sort by alike on every database
+    Column("called", Text, nullable=False),
     Column("segment", Text),
     Column("owner", Text),
     Column("health", String(8), nullable=False),
@@ -96,7 +101,10 @@ readings = Table(
     Column("arr_at_risk", Float),
     Column("reason", Text),
     Column("stage", Text),
+    Column("expansion_band", String(8)),
     Column("renewal_on", Date),
+    Column("renewal", Text),
+    Column("triggers", Text),
     Index("readings_by_account", "account_id", "publication_id"),
     Index("readings_by_arr_at_risk", "publication_id", "arr_at_risk"),
 )

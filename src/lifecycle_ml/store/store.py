@@ -2,24 +2,23 @@
 
 Writing: `begin`, `write_readings` (any number of times), `publish`. Until `publish` commits, nothing of a
 publication is seen by readers; after it, all of it is. A run that was killed leaves a publication nobody
-sees, which the next `begin` for the same as_of discards.
+sees, which the next `begin` for the same as_of goes on with.
 """
 
 from __future__ import annotations
 
 import secrets as randomness
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from lifecycle_ml.errors import StoreError
-from lifecycle_ml.store import lists
+from lifecycle_ml.store import lists, publishing
 from lifecycle_ml.store.document import UNFINISHED
 from lifecycle_ml.store.engine import begin_write, open_engine, say_store_error
-from lifecycle_ml.store.rows import AccountFilters, ActionFilters, Kind, Mix, Page, Past, Publication, Sort
+from lifecycle_ml.store.rows import AccountFilters, ActionFilters, Mix, Page, Past
 from lifecycle_ml.store.schema import actions, ledger, naive_utc, pointer, publications, readings, unscored
 from lifecycle_ml.store.schema import secrets as secret_table
 
@@ -28,13 +27,14 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from lifecycle_ml.actions.plan import Action, ActionEvent
-    from lifecycle_ml.store.rows import StoredReading
+    from lifecycle_ml.store.rows import Before, Kind, Listed, Publication, Sort, StoredReading
 
-CURRENT = "current"
 BATCH = 2_000
 """Readings written per statement; each batch is its own transaction, so others can write in between."""
 ASKED = 500
 """Ids per IN list."""
+STREAMED = 1_000
+"""Accounts held at a time where all are given out."""
 
 
 class Store:
@@ -65,124 +65,96 @@ class Store:
 
     # Writing a publication
 
-    def unfinished(self, as_of: date) -> Publication | None:
-        """Return the publication a killed run left for this as_of: its `now` is the one to go on with."""
-        question = (
-            sa.select(publications)
-            .where(publications.c.as_of == as_of, publications.c.published_at.is_(None))
-            .order_by(publications.c.publication_id.desc())
-        )
-        with self._reading() as connection:
-            row = connection.execute(question).first()
-        return _publication(row) if row else None
-
     def begin(
         self,
-        *,
         as_of: date,
         known_at: datetime,
         now: datetime,
         kind: Kind = "nightly",
         digests: Mapping[str, Any] | None = None,
-    ) -> int:
-        """Begin a publication nobody sees yet and return its id; unfinished ones of this as_of are discarded.
+    ) -> Publication:
+        """Begin a publication nobody sees yet, or go on with the one a killed run left.
 
-        `now` is the recorded clock of the run: it becomes the time of publishing. `digests` says what the
-        publication was made with (workspace, bundles, package), and is served with it.
+        Called at the start of a run: `now` is the recorded clock of the run and becomes the time of
+        publishing. Where a run for the same as_of and kind was killed, its publication comes back under the
+        same id, empty, with the `now` recorded then: go on with that one. The earlier run, if it still
+        works, can write no more. `digests` says what the publication was made with (workspace, bundles,
+        package) and is served with it; `publish` can still set it.
         """
         with self._writing() as connection:
-            connection.execute(
-                sa.delete(publications).where(
-                    publications.c.as_of == as_of, publications.c.published_at.is_(None)
-                )
-            )
-            result = connection.execute(
-                sa.insert(publications).values(
-                    as_of=as_of, known_at=known_at, now=now, kind=kind, digests=dict(digests or {})
-                )
-            )
-            key = result.inserted_primary_key
-        assert key is not None
-        return int(key[0])
+            return publishing.begin(connection, as_of, known_at, now, kind, digests or {})
 
-    def write_readings(self, publication_id: int, rows: Iterable[StoredReading]) -> int:
+    def write_readings(self, publication: Publication, rows: Iterable[StoredReading]) -> int:
         """Add readings to an unpublished publication, in batches; return how many.
 
-        Raises: StoreError if the publication is published or was discarded, or an account comes twice.
+        Raises: StoreError if it is published, a later run took it over, or an account comes twice.
         """
         names = [column.name for column in readings.c if column.name != "publication_id"]
-        values = (
-            {"publication_id": publication_id, **{name: getattr(row, name) for name in names}} for row in rows
-        )
-        return self._write_batches(publication_id, readings, values)
+        here = publication.publication_id
+        values = ({"publication_id": here, **{name: getattr(row, name) for name in names}} for row in rows)
+        return self._write_batches(publication, readings, values)
 
-    def write_unscored(self, publication_id: int, reasons: Mapping[str, str]) -> int:
+    def write_unscored(self, publication: Publication, reasons: Mapping[str, str]) -> int:
         """Add the accounts that are known but have no reading, each with the reason in words."""
         values = (
-            {"publication_id": publication_id, "account_id": account_id, "why": why}
+            {"publication_id": publication.publication_id, "account_id": account_id, "why": why}
             for account_id, why in reasons.items()
         )
-        return self._write_batches(publication_id, unscored, values)
+        return self._write_batches(publication, unscored, values)
 
     def publish(
-        self, publication_id: int, events: Sequence[ActionEvent] = (), *, current: bool = True
-    ) -> None:
+        self,
+        publication: Publication,
+        events: Sequence[ActionEvent] = (),
+        *,
+        digests: Mapping[str, Any] | None = None,
+        current: bool = True,
+    ) -> bool:
         """Make a publication and what it did to the actions visible, in one transaction.
 
-        `current=False` completes it without moving the pointer: replayed history. Events already in the
-        ledger are not told twice. Raises: StoreError if the publication is published or was discarded.
+        Returns whether readers see it now. `current=False` completes it without moving the pointer: replayed
+        history. So does a newer as_of that readers see already: the publication is kept as history, and
+        its events are dropped. Raises: StoreError if it is published or a later run took it over.
         """
         with self._writing() as connection:
-            row = self._must_be_open(connection, publication_id)
-            for event in events:
-                _record(connection, publication_id, event)
-            count = sa.select(sa.func.count()).where(readings.c.publication_id == publication_id)
-            connection.execute(
-                sa.update(publications)
-                .where(publications.c.publication_id == publication_id)
-                .values(published_at=row.now, accounts=count.scalar_subquery())
-            )
-            if current:
-                connection.execute(sa.delete(pointer).where(pointer.c.name == CURRENT))
-                connection.execute(sa.insert(pointer).values(name=CURRENT, publication_id=publication_id))
+            publishing.must_be_open(connection, publication)
+            seen = publishing.current(connection)
+            point = current and (seen is None or seen.as_of <= publication.as_of)
+            if point or not current:
+                for event in events:
+                    _record(connection, publication.publication_id, event)
+            kind: Kind = publication.kind if point or not current else "history"
+            publishing.make_visible(connection, publication, digests, kind, point=point)
+        return point
 
     # Reading publications
 
     def current(self) -> Publication | None:
         """Return the publication readers see, or None where nothing is published."""
         with self._reading() as connection:
-            return _current(connection)
+            return publishing.current(connection)
 
-    def publications(self) -> list[Publication]:
-        """Return all published publications, the newest as_of first."""
-        question = (
-            sa.select(publications)
-            .where(publications.c.published_at.is_not(None))
-            .order_by(publications.c.as_of.desc(), publications.c.publication_id.desc())
-        )
+    def publications(self, kind: Kind | None = None) -> list[Publication]:
+        """Return all published publications (of one kind), the newest as_of first."""
         with self._reading() as connection:
-            return [_publication(row) for row in connection.execute(question)]
+            return publishing.published(connection, kind=kind)
+
+    def published(self, as_of: date, kind: Kind | None = None) -> Publication | None:
+        """Return the latest publication (of one kind) published for `as_of`."""
+        with self._reading() as connection:
+            return next(iter(publishing.published(connection, as_of, kind)), None)
 
     def publication(self, as_of: date | None = None) -> Publication | None:
         """Return the current publication, or the latest one published for `as_of`."""
         with self._reading() as connection:
             return (
-                _current(connection) if as_of is None else _latest(connection, publications.c.as_of == as_of)
+                publishing.current(connection) if as_of is None else publishing.latest_for(connection, as_of)
             )
 
-    def states(self, before: date) -> dict[str, tuple[date, str, str]]:
-        """Return (as_of, state, receipt) by account, from the newest publication of an earlier as_of."""
+    def states(self, before: date, since: date | None = None) -> dict[str, Before]:
+        """Return each account's own last reading of an as_of before `before` (and not before `since`)."""
         with self._reading() as connection:
-            publication = _latest(connection, publications.c.as_of < before)
-            if publication is None:
-                return {}
-            question = sa.select(readings.c.account_id, readings.c.state, readings.c.receipt).where(
-                readings.c.publication_id == publication.publication_id
-            )
-            return {
-                row.account_id: (publication.as_of, row.state, row.receipt)
-                for row in connection.execute(question)
-            }
+            return publishing.last_readings(connection, before, since)
 
     # Reading readings
 
@@ -198,9 +170,9 @@ class Store:
         """Return readings, unfinished actions and what is known of the rest, all of one moment."""
         with self._reading() as connection:
             if as_of is None:
-                publication = _current(connection)
+                publication = publishing.current(connection)
             else:
-                publication = _latest(connection, publications.c.as_of == as_of)
+                publication = publishing.latest_for(connection, as_of)
             found = lists.Answers(publication)
             for ids in _chunks(dict.fromkeys(account_ids), ASKED):
                 lists.add_answers(connection, found, ids)
@@ -228,7 +200,9 @@ class Store:
         if before is not None:
             question = question.where(publications.c.as_of < before)
         with self._reading() as connection:
-            return [Past(_publication(row), row.body, row.receipt) for row in connection.execute(question)]
+            return [
+                Past(publishing.of_row(row), row.body, row.receipt) for row in connection.execute(question)
+            ]
 
     def list_accounts(
         self,
@@ -236,33 +210,70 @@ class Store:
         sort: Sort = "arr_at_risk",
         cursor: str | None = None,
         limit: int = 50,
+        *,
+        descending: bool | None = None,
     ) -> Page:
         """Return one page of the current publication's accounts (`Listed`) and the next page's cursor.
 
-        Sorted by ARR at risk or risk, highest first, or by renewal date, soonest first; what has no value
-        comes last. A cursor goes on in the publication it began in. Raises: CursorError.
+        Sorted by money or risk, highest first, by renewal date, soonest first, or by name; `descending`
+        turns it round. What has no value comes last either way. A cursor goes on in the publication it
+        began in. Raises: CursorError.
         """
-        with self._reading() as connection:
-            publication = _current(connection)
-            return lists.account_page(
-                connection, publication, filters or AccountFilters(), sort, cursor, limit, _by_id
-            )
+        return self._page(filters, lists.Order.of(sort, descending), cursor, limit)
 
-    def mix(self) -> dict[str, Mix]:
-        """Return how many accounts the current publication has in each colour, and their money."""
-        question = (
-            sa.select(
-                readings.c.health,
-                sa.func.count(),
-                sa.func.coalesce(sa.func.sum(readings.c.arr), 0.0),
-                sa.func.coalesce(sa.func.sum(readings.c.arr_at_risk), 0.0),
-            )
-            .join(pointer, pointer.c.publication_id == readings.c.publication_id)
-            .where(pointer.c.name == CURRENT)
-            .group_by(readings.c.health)
-        )
+    def all_accounts(
+        self,
+        filters: AccountFilters | None = None,
+        sort: Sort = "arr_at_risk",
+        *,
+        descending: bool | None = None,
+    ) -> Iterator[Listed]:
+        """Yield every account of a list, all of one publication, holding a thousand at a time."""
+        cursor = None
+        while True:
+            page = self._page(filters, lists.Order.of(sort, descending), cursor, STREAMED, with_actions=False)
+            yield from page.rows
+            if (cursor := page.next) is None:
+                return
+
+    def renewals(
+        self,
+        filters: AccountFilters | None = None,
+        before: date | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """Return one page of the accounts (`Listed`) whose term ends, soonest first. Raises: CursorError.
+
+        `before` leaves out renewals on that day and later. Evergreen contracts have no renewal.
+        """
+        filters = filters or AccountFilters()
+        if before is not None:
+            ends = (filters.renewal_before, before)
+            filters = replace(filters, renewal_before=min(end for end in ends if end is not None))
+        return self._page(filters, lists.Order.of("renewal", None, "renewing"), cursor, limit)
+
+    def triggers(
+        self, filters: AccountFilters | None = None, cursor: str | None = None, limit: int = 50
+    ) -> Page:
+        """Return one page of the accounts (`Listed`) with a trigger, most ARR first. Raises: CursorError."""
+        return self._page(filters, lists.Order.of("arr", None, "triggered"), cursor, limit)
+
+    def mix(self, filters: AccountFilters | None = None) -> dict[str, Mix]:
+        """Return how many accounts (of those asked for) have each colour now, and their money."""
         with self._reading() as connection:
-            return {color: Mix(*numbers) for color, *numbers in connection.execute(question)}
+            seen = publishing.current(connection)
+            if seen is None:
+                return {}
+            return lists.color_mix(connection, seen.publication_id, filters or AccountFilters())
+
+    def choices(self) -> dict[str, list[str]]:
+        """Return the values to filter by: owner, segment, stage, reason, expansion_band."""
+        with self._reading() as connection:
+            seen = publishing.current(connection)
+            if seen is None:
+                return {name: [] for name in lists.CHOICES}
+            return lists.choices(connection, seen.publication_id)
 
     # Reading actions
 
@@ -326,23 +337,30 @@ class Store:
             yield connection
             connection.commit()
 
-    def _must_be_open(self, connection: sa.Connection, publication_id: int) -> sa.Row[Any]:
-        question = sa.select(publications).where(publications.c.publication_id == publication_id)
-        row = connection.execute(question.with_for_update()).first()
-        if row is None:
-            raise StoreError(
-                f"publication {publication_id} does not exist: a later run for the same as_of discarded it."
+    def _page(
+        self,
+        filters: AccountFilters | None,
+        order: lists.Order,
+        cursor: str | None,
+        limit: int,
+        *,
+        with_actions: bool = True,
+    ) -> Page:
+        filters = filters or AccountFilters()
+        with self._reading() as connection:
+            seen = publishing.current(connection) if cursor is None else None
+            return lists.account_page(
+                connection, seen, filters, order, cursor, limit, with_actions=with_actions
             )
-        if row.published_at is not None:
-            raise StoreError(f"publication {publication_id} is published and cannot change.")
-        return row
 
-    def _write_batches(self, publication_id: int, table: sa.Table, values: Iterable[dict[str, Any]]) -> int:
+    def _write_batches(
+        self, publication: Publication, table: sa.Table, values: Iterable[dict[str, Any]]
+    ) -> int:
         written = 0
         rest = iter(values)
         while batch := list(islice(rest, BATCH)):
             with self._writing() as connection:
-                self._must_be_open(connection, publication_id)
+                publishing.must_be_open(connection, publication)
                 connection.execute(sa.insert(table), batch)
             written += len(batch)
         return written
@@ -384,40 +402,6 @@ def _record(connection: sa.Connection, publication_id: int, event: ActionEvent) 
             action=lists.plain(action),
         )
     )
-
-
-def _publication(row: Any) -> Publication:
-    return Publication(
-        publication_id=row.publication_id,
-        as_of=row.as_of,
-        known_at=row.known_at,
-        now=row.now,
-        kind=row.kind,
-        digests=row.digests,
-        published_at=row.published_at,
-        accounts=row.accounts,
-    )
-
-
-def _current(connection: sa.Connection) -> Publication | None:
-    question = sa.select(publications).join(pointer).where(pointer.c.name == CURRENT)
-    row = connection.execute(question).first()
-    return _publication(row) if row else None
-
-
-def _latest(connection: sa.Connection, where: sa.ColumnElement[bool]) -> Publication | None:
-    question = (
-        sa.select(publications)
-        .where(where, publications.c.published_at.is_not(None))
-        .order_by(publications.c.as_of.desc(), publications.c.publication_id.desc())
-        .limit(1)
-    )
-    row = connection.execute(question).first()
-    return _publication(row) if row else None
-
-
-def _by_id(connection: sa.Connection, publication_id: int) -> Publication | None:
-    return _latest(connection, publications.c.publication_id == publication_id)
 
 
 def _chunks(ids: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -53,4 +53,4 @@ def publish(store, *readings, as_of=AS_OF, now=NOW, events=(), **more):
     publication = store.begin(as_of=as_of, known_at=now, now=now, kind=more.pop("kind", "nightly"))
     store.write_readings(publication, readings)
     store.publish(publication, events, **more)
-    return publication
+    return publication.publication_id

@@ -15,7 +15,7 @@ from stored_examples import AS_OF, NOW, WEEK, document, event, publish, reading
 
 from lifecycle_ml.errors import ConfigError, StoreError
 from lifecycle_ml.store.rows import AccountFilters
-from lifecycle_ml.store.schema import ledger, publications, readings
+from lifecycle_ml.store.schema import ledger, publications, readings, unscored
 from lifecycle_ml.store.store import Store
 
 
@@ -43,7 +43,7 @@ def test_nothing_of_a_publication_is_seen_before_it_is_published(store):
 
     assert b'"color":"green"' in store.reading("A-1")
     assert store.readings(["A-1", "A-2"], AS_OF + WEEK) == {}
-    assert store.states(before=AS_OF + 2 * WEEK)["A-1"][0] == AS_OF
+    assert store.states(before=AS_OF + 2 * WEEK)["A-1"].as_of == AS_OF
     assert [past.publication.as_of for past in store.history("A-1")] == [AS_OF]
 
     store.publish(following)
@@ -59,26 +59,42 @@ def test_bytes_come_back_as_they_were_written(store):
     assert store.reading("A-1") == written.body
 
 
-def test_an_unfinished_publication_is_found_and_discarded_by_the_next_begin(store):
-    """A killed run leaves its recorded now to go on with, and no readings once it is redone."""
-    killed = store.begin(as_of=AS_OF, known_at=NOW, now=NOW)
+def test_a_killed_run_is_gone_on_with_under_its_id_and_its_now(store):
+    """The recorded now wins, nothing of the first attempt is left, and the first can write no more."""
+    killed = store.begin(AS_OF, NOW, NOW, digests={"package": "1"})
     store.write_readings(killed, [reading("A-1"), reading("A-2")])
-    assert store.unfinished(AS_OF).now == NOW
-    assert store.unfinished(AS_OF + WEEK) is None
+    store.write_unscored(killed, {"A-9": "No contract."})
 
-    again = store.begin(as_of=AS_OF, known_at=NOW, now=NOW)
-    assert again != killed
-    assert count(store, readings) == 0
-    with pytest.raises(StoreError, match=f"publication {killed} does not exist: a later run"):
-        store.write_readings(killed, [reading("A-3")])
+    again = store.begin(AS_OF, NOW, NOW + timedelta(hours=5), digests={"package": "2"})
+    assert (again.publication_id, again.now, again.digests) == (killed.publication_id, NOW, {"package": "2"})
+    assert (count(store, readings), count(store, unscored)) == (0, 0)
+    for write in (
+        lambda: store.write_readings(killed, [reading("A-3")]),
+        lambda: store.write_unscored(killed, {"A-3": "No contract."}),
+        lambda: store.publish(killed),
+    ):
+        with pytest.raises(StoreError, match="a later run for the same as_of took it over"):
+            write()
     store.write_readings(again, [reading("A-1")])
-    store.publish(again)
-    assert store.unfinished(AS_OF) is None
+    assert store.publish(again)
+    assert (store.current().published_at, store.current().accounts) == (NOW, 1)
+    assert store.begin(AS_OF, NOW, NOW + WEEK).now == NOW + WEEK
+
+
+def test_a_killed_run_of_another_kind_is_discarded(store):
+    """A replay of an as_of and the nightly run of the same as_of have each their own clock."""
+    killed = store.begin(AS_OF, NOW, NOW, "history")
+
+    nightly = store.begin(AS_OF, NOW, NOW + WEEK)
+    assert (nightly.now, nightly.kind) == (NOW + WEEK, "nightly")
+    assert nightly.publication_id != killed.publication_id
+    assert count(store, publications) == 1
 
 
 def test_a_published_publication_cannot_change(store):
     """Neither more readings nor a second publishing."""
-    done = publish(store, reading("A-1"))
+    done = store.begin(AS_OF, NOW, NOW)
+    store.publish(done)
 
     with pytest.raises(StoreError, match="is published and cannot change"):
         store.write_readings(done, [reading("A-2")])
@@ -115,17 +131,51 @@ def test_history_is_published_without_moving_the_pointer(store):
 
     assert store.current() is None
     assert [each.kind for each in store.publications()] == ["history"]
-    assert store.states(before=AS_OF)["A-1"][:2] == (AS_OF - WEEK, "then")
+    then = store.states(before=AS_OF)["A-1"]
+    assert (then.as_of, then.state) == (AS_OF - WEEK, "then")
     assert b'"color":"green"' in store.reading("A-1", AS_OF - WEEK)
 
 
-def test_states_come_from_the_newest_earlier_as_of(store):
-    """Running a day again does not read that day's own states."""
-    for weeks, state in ((2, "old"), (1, "first"), (1, "second"), (0, "own")):
+def test_states_are_each_accounts_own_last_reading_of_an_earlier_as_of(store):
+    """Running a day again does not read that day's own states, and a gap in one account hides nothing."""
+    publish(store, reading(state="old"), reading("A-2", state="lapsed"), as_of=AS_OF - 2 * WEEK)
+    for weeks, state in ((1, "first"), (1, "second"), (0, "own")):
         publish(store, reading(state=state), as_of=AS_OF - weeks * WEEK)
 
-    assert store.states(before=AS_OF)["A-1"][:2] == (AS_OF - WEEK, "second")
+    found = store.states(before=AS_OF)
+    assert {account: (each.as_of, each.state) for account, each in found.items()} == {
+        "A-1": (AS_OF - WEEK, "second"),
+        "A-2": (AS_OF - 2 * WEEK, "lapsed"),
+    }
+    assert found["A-1"].receipt == document()["receipt"]
+    assert set(store.states(before=AS_OF, since=AS_OF - WEEK)) == {"A-1"}
+    assert set(store.states(before=AS_OF, since=AS_OF - 2 * WEEK)) == {"A-1", "A-2"}
     assert store.states(before=AS_OF - 2 * WEEK) == {}
+
+
+def test_publications_are_found_by_as_of_and_kind(store):
+    """What was replayed already is found, so that it is not replayed again."""
+    publish(store, as_of=AS_OF - WEEK, kind="history", current=False)
+    publish(store)
+
+    assert [each.as_of for each in store.publications()] == [AS_OF, AS_OF - WEEK]
+    assert [each.as_of for each in store.publications("history")] == [AS_OF - WEEK]
+    assert store.published(AS_OF - WEEK, "history").kind == "history"
+    assert store.published(AS_OF - WEEK, "nightly") is None
+    assert store.published(AS_OF).kind == "nightly"
+
+
+def test_a_run_overtaken_by_a_newer_as_of_does_not_turn_readers_back(store):
+    """It is kept as history, and its events, planned without knowing the newer ones, are dropped."""
+    slow = store.begin(AS_OF, NOW, NOW)
+    store.write_readings(slow, [reading("A-1", "green")])
+    publish(store, reading("A-1", "red"), as_of=AS_OF + WEEK)
+
+    assert store.publish(slow, [event()], digests={"package": "1"}) is False
+    assert b'"color":"red"' in store.reading("A-1")
+    assert store.open_actions() == []
+    kept = store.published(AS_OF)
+    assert (kept.kind, kept.digests) == ("history", {"package": "1"})
 
 
 def test_events_make_actions_and_a_ledger(store):
@@ -309,7 +359,7 @@ store.write_readings(publication, endless())
         writer.kill()
 
     assert store.current().as_of == AS_OF
-    assert store.unfinished(AS_OF + WEEK).now == NOW + WEEK
+    assert store.begin(AS_OF + WEEK, NOW, NOW + 2 * WEEK).now == NOW + WEEK
     assert publish(store, reading("A-1", "red"), as_of=AS_OF + WEEK)
     assert count(store, readings) == 2
     assert count(store, publications) == 2
