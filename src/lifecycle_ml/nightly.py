@@ -32,7 +32,7 @@ from lifecycle_ml.reasons.explain import Explanations, explain
 from lifecycle_ml.reasons.taxonomy import Taxonomy, load_taxonomy
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.store.reading import Served, compose, make_receipt, plain
-from lifecycle_ml.store.rows import StoredReading
+from lifecycle_ml.store.rows import Before, StoredReading
 from lifecycle_ml.store.store import Store
 from lifecycle_ml.tables.examine import examine
 from lifecycle_ml.tables.source import Tables, read_tables
@@ -43,8 +43,8 @@ HISTORY_WEEKS = 12
 """Weekly as_of dates replayed into an empty store, so that colours start with a past."""
 
 Progress = Callable[[str, int, int], None]
-Past = Mapping[str, tuple[date, str, str]]
-"""By account: as_of, health state (JSON) and receipt of its last reading of an earlier as_of."""
+Past = Mapping[str, Before]
+"""By account: what its last reading of an earlier as_of left."""
 
 
 def _quiet(_step: str, _done: int, _total: int) -> None:
@@ -131,8 +131,6 @@ def run_nightly(
         history = (
             [as_of - timedelta(weeks=week) for week in range(HISTORY_WEEKS, 0, -1)] if latest is None else []
         )
-        unfinished = store.unfinished(as_of)
-        now = unfinished.now if unfinished else now
         matrices = _build(rules, tables, [*history, as_of], progress)
         if matrices[as_of].empty:
             raise TableError(
@@ -223,9 +221,9 @@ def _publish(
     readings = read_accounts(rules, accounts, matrix, as_of, known_at, now, store.states(before=as_of))
     events = _plan(rules, store, readings, now) if current else []
     publication = store.begin(
-        as_of=as_of,
-        known_at=known_at,
-        now=now,
+        as_of,
+        known_at,
+        now,
         kind="nightly" if current else "history",
         digests={
             "workspace": rules.workspace.digest,
@@ -242,7 +240,7 @@ def _publish(
     colors = readings.scored["health"].value_counts()
     return {
         "as_of": as_of,
-        "publication_id": publication,
+        "publication_id": publication.publication_id,
         "accounts": len(readings.stored),
         "health": {color: int(colors.get(color, 0)) for color in ("red", "yellow", "green")},
         "actions": sum(event.kind == "opened" for event in events),
@@ -284,7 +282,7 @@ def read_accounts(
     segments = accounts.set_index("account_id")["segment"]
     explanations = explain(rules.bundle, matrix, rules.features, rules.taxonomy, segments)
     scored = _scored_table(rules, accounts, matrix, explanations)
-    prior = {account: HealthState.from_json(state) for account, (_, state, _) in past.items()}
+    prior = {account: HealthState.from_json(before.state) for account, before in past.items()}
     states = next_states(
         prior,
         scored,
@@ -331,7 +329,7 @@ def _read_account(
     health = health_document(state, row, criteria, rules.health, served.as_of)
     # the segment as of today chooses whom the reasons compare with, so the receipt covers it too
     content = {**features, "reference_segment": row["segment"], "provisional": row["provisional"]}
-    receipt = make_receipt(served, account, content, past[account][2] if account in past else None)
+    receipt = make_receipt(served, account, content, past[account].receipt if account in past else None)
     document = compose(served, row, health, reasons, in_favour, receipt)
     return StoredReading.of(document, state=state.to_json(), risk=row["risk"], name=plain(row["name"]))
 
