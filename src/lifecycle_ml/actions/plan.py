@@ -6,62 +6,20 @@ CRM shows the whole plan, and no step waits unseen for another to be ticked off.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
 
 import pandas as pd
 
+from lifecycle_ml.actions.action import UNFINISHED, Action, ActionEvent, Status, action_id_of
 from lifecycle_ml.actions.playbooks import Plan, Playbooks, Step
 from lifecycle_ml.actions.team import Team
 from lifecycle_ml.health.state import HealthState
 
-Status = Literal["open", "over_capacity", "done", "closed"]
-UNFINISHED: tuple[Status, ...] = ("open", "over_capacity")
-
-
-@dataclass(frozen=True)
-class Action:
-    """One playbook step given to one owner. Instants are naive UTC.
-
-    `escalates_to` and `escalates_at` are the next escalation still to come; once the highest role has been
-    told, `escalates_at` is None. `arr_kept_per_hour` is the ARR this work is expected to keep per hour spent.
-    """
-
-    action_id: str
-    account_id: str
-    playbook: str
-    step: str
-    title: str
-    owner_role: str
-    owner: str | None
-    opened_at: datetime
-    due_at: datetime | None
-    why: str | None
-    escalates_to: str | None
-    escalates_at: datetime | None
-    status: Status
-    arr_kept_per_hour: float | None
-
-
-@dataclass(frozen=True)
-class ActionEvent:
-    """What happened to an action, and the action as it stands afterwards; `because` says why."""
-
-    kind: Literal["opened", "closed", "escalated"]
-    at: datetime
-    action: Action
-    because: str = ""
-
-
-def action_id_of(account_id: str, playbook: str, step: str, since: date) -> str:
-    """Return the id of an action: the same need of the same episode always has the same one."""
-    key = json.dumps([account_id, playbook, step, since.isoformat()])
-    return f"act_{hashlib.sha256(key.encode()).hexdigest()[:24]}"
+__all__ = ["Action", "ActionEvent", "ended_in_episode", "plan_actions"]
 
 
 def ended_in_episode(actions: Iterable[Action], states: Mapping[str, HealthState]) -> list[Action]:
@@ -201,6 +159,7 @@ def _openings(
             escalates_at=due_at + timedelta(days=step.escalates_after_days),
             status=status,
             arr_kept_per_hour=round(worth[account_id], 2),
+            hours=step.hours,
         )
         opened.append(ActionEvent("opened", now, action, state.because or ""))
     return opened

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifecycle_ml.actions.plan import UNFINISHED, action_id_of, ended_in_episode, plan_actions
+from lifecycle_ml.actions.action import UNFINISHED, action_id_of
+from lifecycle_ml.actions.plan import ended_in_episode, plan_actions
 from lifecycle_ml.actions.playbooks import COLORS, REASONS, PlaybooksFile, check_playbooks
 from lifecycle_ml.actions.team import Team, load_team
 from lifecycle_ml.health.state import HealthState
