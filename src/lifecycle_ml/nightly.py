@@ -292,13 +292,17 @@ def read_accounts(
         rules.playbooks.choose,
         rules.bundle.base_rates[rules.bundle.headline],
     )
-    scored = scored.assign(health=[states[account].color for account in scored["account_id"]], stage=None)
+    scored = scored.assign(
+        health=[states[account].color for account in scored["account_id"]],
+        stage=None,
+        **{f"expansion_{name}": None for name in ("probability", "lift", "band", "source", "tier")},
+    )
     served = Served(
         as_of=as_of,
         known_at=known_at,
         scored_at=now,
-        horizons=rules.bundle.horizons,
-        headline_days=rules.bundle.headline,
+        horizons={RECIPE: rules.bundle.horizons},
+        headlines={RECIPE: rules.bundle.headline},
         models={RECIPE: _model(rules), "expansion": None},
         workspace_digest=rules.workspace.digest,
         package_version=version("lifecycle_ml"),
@@ -330,7 +334,7 @@ def _read_account(
     # the segment as of today chooses whom the reasons compare with, so the receipt covers it too
     content = {**features, "reference_segment": row["segment"], "provisional": row["provisional"]}
     receipt = make_receipt(served, account, content, past[account].receipt if account in past else None)
-    document = compose(served, row, health, reasons, in_favour, receipt)
+    document = compose(served, row, health, reasons, in_favour, [], receipt)
     return StoredReading.of(document, state=state.to_json(), risk=row["risk"], name=plain(row["name"]))
 
 

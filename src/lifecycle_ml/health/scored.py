@@ -24,6 +24,11 @@ SCORED_COLUMNS: dict[str, Kind] = {
     "reason": "text",
     "health": "text",
     "stage": "text",
+    "sales_owner": "text",
+    "renewal_owner": "text",
+    "expansion_probability": "number",
+    "expansion_band": "text",
+    "expansion_lift": "number",
 }
 """What scoring adds to the features, with the kind of value: rules may name these too."""
 

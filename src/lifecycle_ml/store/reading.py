@@ -14,6 +14,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 MODEL_KINDS = ("churn", "expansion")
+EXPANSION_DAYS = 180
+"""The horizon said of expansion where nothing answers for it."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,9 @@ class Served:
     as_of: date
     known_at: datetime
     scored_at: datetime
-    horizons: tuple[int, ...]
-    headline_days: int
+    horizons: Mapping[str, tuple[int, ...]]
+    headlines: Mapping[str, int]
+    """By kind: the horizons answered for, and the one that is published, in days."""
     models: Mapping[str, Mapping[str, str] | None]
     """By kind (churn, expansion): name, version and digest of what serves, None where nothing does."""
     workspace_digest: str
@@ -65,6 +68,7 @@ def compose(
     health: Mapping[str, Any],
     reasons: Sequence[Mapping[str, Any]],
     in_favour: Sequence[Mapping[str, Any]],
+    triggers: Sequence[Mapping[str, Any]],
     receipt: str,
 ) -> dict[str, Any]:
     """Compose the document of one account (the JSON contract) without its live parts.
@@ -77,12 +81,12 @@ def compose(
         "as_of": served.as_of.isoformat(),
         "scored_at": f"{served.scored_at.isoformat(timespec='seconds')}Z",
         "stage": plain(row.get("stage")),
-        "churn": _score(served, row),
-        "expansion": _no_score(),
+        "churn": _churn(served, row),
+        "expansion": _expansion(served, row),
         "health": dict(health),
         "reasons": [dict(reason) for reason in reasons],
         "in_favour": [dict(item) for item in in_favour],
-        "triggers": [],
+        "triggers": [dict(trigger) for trigger in triggers],
         "actions": [],
         "scorecard": _scorecard(served, row, health),
         "model": {kind: served.models.get(kind) for kind in MODEL_KINDS},
@@ -90,34 +94,34 @@ def compose(
     }
 
 
-def _score(served: Served, row: Mapping[str, Any]) -> dict[str, Any]:
-    by_horizon = [
-        {"days": days, "probability": plain(row[f"probability_{days}d"])} for days in served.horizons
-    ]
-    headline = next(item for item in by_horizon if item["days"] == served.headline_days)
-    return {
-        "probability": headline["probability"],
-        "horizon_days": served.headline_days,
-        "by_horizon": by_horizon,
-        "lift": plain(row["lift"]),
-        "band": row["band"],
-        "source": row["source"],
-        "tier": row["tier"],
-        "provisional": bool(row.get("provisional", False)),
+def _churn(served: Served, row: Mapping[str, Any]) -> dict[str, Any]:
+    probabilities = {days: plain(row[f"probability_{days}d"]) for days in served.horizons["churn"]}
+    return _score(served.headlines["churn"], probabilities, row, "") | {
+        "provisional": bool(row.get("provisional", False))
     }
 
 
-def _no_score() -> dict[str, Any]:
-    """Return the shape of a score that nothing fills yet."""
+def _expansion(served: Served, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the score of expansion, all null where nothing answers for it."""
+    headline = served.headlines.get("expansion", EXPANSION_DAYS)
+    answered = "expansion" in served.headlines
+    probabilities = {headline: plain(row["expansion_probability"])} if answered else {}
+    return _score(headline, probabilities, row, "expansion_") | {
+        "provisional": answered and bool(row.get("provisional", False))
+    }
+
+
+def _score(
+    headline: int, probabilities: Mapping[int, Any], row: Mapping[str, Any], prefix: str
+) -> dict[str, Any]:
     return {
-        "probability": None,
-        "horizon_days": 180,
-        "by_horizon": [],
-        "lift": None,
-        "band": None,
-        "source": None,
-        "tier": None,
-        "provisional": False,
+        "probability": probabilities.get(headline),
+        "horizon_days": headline,
+        "by_horizon": [{"days": days, "probability": value} for days, value in probabilities.items()],
+        "lift": plain(row[f"{prefix}lift"]),
+        "band": plain(row[f"{prefix}band"]),
+        "source": plain(row[f"{prefix}source"]),
+        "tier": plain(row[f"{prefix}tier"]),
     }
 
 
@@ -140,7 +144,7 @@ def _scorecard(served: Served, row: Mapping[str, Any], health: Mapping[str, Any]
         "stakeholder_engagement": _state(inputs, "stakeholder_engagement"),
         "support_risk": _state(inputs, "support_severity_and_volume"),
         "renewal_risk": row["band"] if renewal is not None else None,
-        "expansion_signal": _state(inputs, "expansion_potential"),
+        "expansion_signal": plain(row.get("expansion_band")),
         "owner": plain(row.get("owner")),
         "next_action": None,
         "escalation_status": None,
