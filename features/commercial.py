@@ -1,10 +1,23 @@
 """What was sold, until when, and whether it is paid."""
 
 from lifecycle_ml import IN_FORCE, Feature, count, days_until, largest, latest, mean, present, total
+from lifecycle_ml.matrix.measures import only_if, smallest
 
 seats = total("contracts", "seats", where=IN_FORCE)
 arr = total("contracts", "arr", where=IN_FORCE)
+days_to_renewal = days_until("contracts", "ends_on", where=IN_FORCE)
 OVERDUE = "paid_on IS NULL AND due_on < as_of"
+# Only a contract with an end is renewed; evergreen ones run on.
+ENDING = f"{IN_FORCE} AND ends_on IS NOT NULL"
+
+# The notice of the contract that ends last, -1 where it has none: another contract's is no substitute.
+notice_or_none = latest(
+    "contracts",
+    "coalesce(notice_days, -1)",
+    where=f"{ENDING} AND (notice_days IS NULL OR notice_days >= 0)",
+    on="ends_on",
+)
+notice_days = only_if(notice_or_none, notice_or_none + 1)
 
 FEATURES = (
     Feature(
@@ -28,7 +41,7 @@ FEATURES = (
     ),
     Feature(
         name="days_to_renewal",
-        value=days_until("contracts", "ends_on", where=IN_FORCE),
+        value=days_to_renewal,
         unit="days",
         null_means="not_applicable",
         direction="none",
@@ -36,6 +49,63 @@ FEATURES = (
         says="The contract runs for {value} more days",
         says_one="The contract ends tomorrow",
         says_null="The contract has no end date",
+    ),
+    Feature(
+        name="notice_days",
+        value=notice_days,
+        unit="days",
+        null_means="not_applicable",
+        direction="none",
+        category="context",
+        says="Notice has to be given {value} days before the contract ends",
+        says_one="Notice has to be given 1 day before the contract ends",
+        says_no="Notice can be given until the day the contract ends",
+        says_null="No period of notice is recorded",
+    ),
+    Feature(
+        # Below zero once that day has passed: an automatic renewal can then no longer be stopped.
+        name="days_to_notice",
+        value=days_to_renewal - notice_days,
+        unit="days",
+        null_means="not_applicable",
+        direction="none",
+        category="context",
+        says="Days left to give notice: {value}",
+        says_no="Today is the last day to give notice",
+        says_null="No last day to give notice is known",
+    ),
+    Feature(
+        name="auto_renew_known",
+        value=smallest("contracts", "auto_renew IS NOT NULL", where=ENDING),
+        unit="yes/no",
+        null_means="not_applicable",
+        direction="none",
+        category="context",
+        # About our records, not about the customer.
+        for_model=False,
+        says="It is recorded whether the contract renews itself",
+        says_no="It is not recorded whether the contract renews itself",
+    ),
+    Feature(
+        name="renewal_owner_named",
+        value=smallest("contracts", "renewal_owner IS NOT NULL", where=ENDING),
+        unit="yes/no",
+        null_means="not_applicable",
+        direction="none",
+        category="context",
+        for_model=False,
+        says="Somebody is named to renew the contract",
+        says_no="Nobody is named to renew the contract",
+    ),
+    Feature(
+        name="contracts_in_force",
+        value=count("contracts", where=IN_FORCE),
+        unit="contracts",
+        null_means="unknown",
+        direction="none",
+        category="context",
+        says="{value} contracts in force",
+        says_one="1 contract in force",
     ),
     Feature(
         name="renewal_signed",

@@ -98,6 +98,17 @@ FEATURES = (
         says_one="1 meeting with executives in the last 168 days",
     ),
     Feature(
+        name="renewal_meetings_84d",
+        value=count("touchpoints", where="kind = 'renewal_meeting'", days=84),
+        unit="meetings",
+        null_means="unknown",
+        direction="none",
+        category="context",
+        movable=True,
+        says="{value} meetings about the renewal in the last 84 days",
+        says_one="1 meeting about the renewal in the last 84 days",
+    ),
+    Feature(
         name="no_shows_84d",
         value=count("touchpoints", where="kind = 'no_show'", days=84),
         unit="meetings",

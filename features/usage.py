@@ -11,6 +11,7 @@ from lifecycle_ml import (
     own_past,
     total,
 )
+from lifecycle_ml.matrix.measures import Measure, only_if
 
 # Use that counts as use: everything but administration and taking data out. Rows without a kind are use.
 MEANINGFUL = "coalesce(kind, 'use') NOT IN ('admin', 'export')"
@@ -24,9 +25,32 @@ active_users = greatest(
 )
 events_28d = total("usage_events", EVENTS, where=MEANINGFUL, days=28)
 events_84d = total("usage_events", EVENTS, where=MEANINGFUL, days=84)
+# Whoever signs in takes a seat, administrators too.
+users_of_any_kind = greatest(
+    distinct("usage_events", "user_id", days=28),
+    largest("usage_events", "users", days=28),
+)
+active_users_84d = greatest(
+    distinct("usage_events", "user_id", where=MEANINGFUL, days=84),
+    largest("usage_events", "users", where=MEANINGFUL, days=84),
+)
 key_events = total("usage_events", EVENTS, where="kind = 'key'", days=28)
 seats = total("contracts", "seats", where=IN_FORCE)
 usage_limit = total("contracts", "usage_limit", where=IN_FORCE)
+workflows = total("usage_events", EVENTS, where="kind = 'workflow'", days=28)
+# Beyond everyday use: the key feature, completed workflows, connected systems.
+ADVANCED = "kind IN ('key', 'workflow', 'integration')"
+
+
+def newcomers(column: str, where: str) -> Measure:
+    """Different values of the last 84 days that the 84 days before had not.
+
+    Null for accounts and feeds younger than 168 days, and where there were none before: all would be new.
+    """
+    both = distinct("usage_events", column, where=where, days=168)
+    before = distinct("usage_events", column, where=where, days=84, ago=84)
+    return only_if(both - before, own_past(distinct("usage_events", column, where=where, days=84), windows=1))
+
 
 FEATURES = (
     Feature(
@@ -62,6 +86,27 @@ FEATURES = (
         says="Active users are at {value} of what is usual for this account",
     ),
     Feature(
+        name="active_users_growth_84d",
+        value=change(active_users_84d, windows=1),
+        unit="ratio",
+        null_means="unknown",
+        direction="lowers",
+        category="low_adoption_after_onboarding",
+        movable=True,
+        says="Active users of the last 84 days are at {value} of the 84 days before",
+    ),
+    Feature(
+        name="seats_used_28d",
+        value=users_of_any_kind / seats,
+        unit="share",
+        null_means="unknown",
+        direction="none",
+        category="context",
+        # The model has active_users_per_seat; this one also counts administrators, as a contract does.
+        for_model=False,
+        says="{value} of the seats in contracts in force were taken in the last 28 days",
+    ),
+    Feature(
         name="events_per_seat_28d",
         value=events_28d / seats,
         usual=own_past(events_28d / seats),
@@ -81,6 +126,21 @@ FEATURES = (
         category="low_adoption_after_onboarding",
         movable=True,
         says="Use of the product in the last 28 days is at {value} of what is usual for this account",
+    ),
+    Feature(
+        name="usage_spike_28d",
+        # At least one whole window must have been lived through; of the three, the busiest is the measure.
+        value=only_if(
+            events_28d / greatest(*(events_28d.before(days) for days in (28, 56, 84))),
+            own_past(events_28d, windows=1) + 1,
+        ),
+        unit="ratio",
+        null_means="unknown",
+        direction="none",
+        category="context",
+        # The model has usage_change_28d, which speaks for a category.
+        for_model=False,
+        says="Use of the product in the last 28 days is at {value} of its busiest 28 days in the 84 before",
     ),
     Feature(
         name="usage_change_84d",
@@ -140,6 +200,30 @@ FEATURES = (
         says_one="1 use of the key feature in the last 28 days; usually {usual}",
     ),
     Feature(
+        name="advanced_features_84d",
+        value=newcomers("feature", ADVANCED),
+        unit="features",
+        null_means="not_applicable",
+        direction="none",
+        category="context",
+        says="{value} advanced features used in the last 84 days that were not used in the 84 days before",
+        says_one="1 advanced feature used in the last 84 days that was not used in the 84 days before",
+    ),
+    Feature(
+        name="workflows_completed_28d",
+        value=workflows,
+        usual=own_past(workflows),
+        unit="workflows",
+        null_means="unknown",
+        direction="lowers",
+        category="value_not_demonstrated",
+        movable=True,
+        # The model has workflow_events_per_seat_84d, in which big and small accounts compare.
+        for_model=False,
+        says="{value} workflows completed in the last 28 days; usually {usual}",
+        says_one="1 workflow completed in the last 28 days; usually {usual}",
+    ),
+    Feature(
         name="workflow_events_per_seat_84d",
         value=total("usage_events", EVENTS, where="kind = 'workflow'", days=84) / seats,
         unit="events per seat",
@@ -159,6 +243,17 @@ FEATURES = (
         movable=True,
         says="{value} events through integrations in the last 84 days",
         says_one="1 event through integrations in the last 84 days",
+    ),
+    Feature(
+        name="integrations_connected_364d",
+        value=distinct("usage_events", "feature", where="kind = 'integration'", days=364),
+        unit="integrations",
+        null_means="unknown",
+        direction="lowers",
+        category="missing_product_capability",
+        movable=True,
+        says="{value} integrations connected in the last 364 days",
+        says_one="1 integration connected in the last 364 days",
     ),
     Feature(
         name="admin_events_28d",
@@ -205,6 +300,16 @@ FEATURES = (
         movable=True,
         says="{value} teams active in the last 84 days",
         says_one="1 team active in the last 84 days",
+    ),
+    Feature(
+        name="new_teams_84d",
+        value=newcomers("team", MEANINGFUL),
+        unit="teams",
+        null_means="not_applicable",
+        direction="none",
+        category="context",
+        says="{value} teams active in the last 84 days that were not active in the 84 days before",
+        says_one="1 team active in the last 84 days that was not active in the 84 days before",
     ),
     Feature(
         name="usage_limit_used_28d",

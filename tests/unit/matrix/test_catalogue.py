@@ -79,6 +79,23 @@ PROMISED = {
     "closures_364d",
     "growth_signals_84d",
     "handoff_gaps",
+    "notice_days",
+    "days_to_notice",
+    "auto_renew_known",
+    "renewal_owner_named",
+    "contracts_in_force",
+    "renewal_meetings_84d",
+    "hiring_signals_84d",
+    "new_departments_84d",
+    "new_initiatives_84d",
+    "broader_needs_84d",
+    "new_teams_84d",
+    "advanced_features_84d",
+    "usage_spike_28d",
+    "seats_used_28d",
+    "integrations_connected_364d",
+    "workflows_completed_28d",
+    "active_users_growth_84d",
     "icp_fit",
     "acquisition_channel",
     "segment",
@@ -100,8 +117,8 @@ def test_every_category_has_at_least_two_features(category):
 
 
 def test_what_rests_on_columns_of_today_is_named():
-    """Segment and fit are overwritten without a date, so training must know them."""
-    assert FEATURES.as_of_today == ("icp_fit", "segment")
+    """Owners, segment and fit are overwritten without a date, so training must know them."""
+    assert FEATURES.as_of_today == ("renewal_owner_named", "icp_fit", "segment")
 
 
 def test_whoever_gave_notice_is_not_shown_to_the_model():
