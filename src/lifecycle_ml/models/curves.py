@@ -33,8 +33,8 @@ def rate_curve(
 
     Shapes: one entry per row: `value` any number, `y` 0/1 (NaN: censored, left out), `groups` account.
     Grain:  one row per bin, lowest values first: value (mean of the bin), rate, low, high, rows, accounts.
-            Bins hold about equally many rows; equal values are never parted, so there may be fewer. Rows
-            without a value are the last bin, its value NaN.
+            Bins hold about equally many rows; equal values are never parted, so there may be fewer, and where
+            there are at most `bins` values each is a bin. Rows without a value are the last bin, its value NaN.
     Time:   none; intervals are from a bootstrap over accounts, as in `evaluate`.
     Raises: ValueError for lengths that differ or outcomes but 0, 1 and NaN.
     """
@@ -42,7 +42,9 @@ def rate_curve(
     codes, accounts = pd.factorize(account)
     there = ~np.isnan(number)
     place = pd.Series(-1, index=range(len(number)))
-    if there.any():
+    if len(np.unique(number[there])) <= bins:
+        place[there] = pd.factorize(number[there], sort=True)[0]
+    else:
         place[there] = pd.qcut(number[there], bins, labels=False, duplicates="drop")
     # what has no value stands last
     shelf, _ = pd.factorize(place.where(place >= 0, place.max() + 1), sort=True)

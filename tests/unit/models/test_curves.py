@@ -55,12 +55,23 @@ def test_rows_without_a_value_are_a_bin_of_their_own():
     assert curve["rate"].tolist() == [0.0, 1.0, 0.5]
 
 
-def test_equal_values_stay_in_one_bin():
-    """A value most rows share cannot be spread over bins."""
+def test_a_rare_count_keeps_a_bin_of_its_own():
+    """One account in ten lost its champion: quantiles would put it among those that did not."""
     curve = rate_curve([0.0] * 90 + [1.0] * 10, [0.0] * 90 + [1.0] * 10, range(100), draws=20)
 
+    assert curve["value"].tolist() == [0.0, 1.0]
+    assert curve["rate"].tolist() == [0.0, 1.0]
+    assert curve["accounts"].tolist() == [90, 10]
+
+
+def test_equal_values_are_never_parted():
+    """Most rows share one value, and so one bin, however many bins were asked for."""
+    value = [0.0] * 80 + list(range(1, 21))
+
+    curve = rate_curve(value, [0.0] * 100, range(100), bins=10, draws=20)
+
     assert curve["rows"].sum() == 100
-    assert len(curve) <= 2
+    assert curve["rows"].iloc[0] >= 80
 
 
 def test_nothing_but_gaps_is_one_bin():
