@@ -33,8 +33,8 @@ def rate_curve(
 
     Shapes: one entry per row: `value` any number, `y` 0/1 (NaN: censored, left out), `groups` account.
     Grain:  one row per bin, lowest values first: value (mean of the bin), rate, low, high, rows, accounts.
-            Bins hold about equally many rows; equal values are never parted, so there may be fewer, and where
-            there are at most `bins` values each is a bin. Rows without a value are the last bin, its value NaN.
+            Bins hold about equally many rows; equal values are never parted, so there may be fewer; where
+            there are at most `bins` values, each is a bin. Rows without a value come last (NaN).
     Time:   none; intervals are from a bootstrap over accounts, as in `evaluate`.
     Raises: ValueError for lengths that differ or outcomes but 0, 1 and NaN.
     """
