@@ -27,10 +27,10 @@ from lifecycle_ml.matrix.nodes import (
     feeds,
     leaves,
 )
-from lifecycle_ml.matrix.spine import checked, customers, own_rows, rolled_up
+from lifecycle_ml.matrix.spine import active_accounts, checked, customers, own_rows, rolled_up
 from lifecycle_ml.tables.source import Tables
 
-__all__ = ["build_matrix", "customers"]
+__all__ = ["active_accounts", "build_matrix", "customers"]
 
 _OWN = ("accounts", "contracts")
 """Tables that belong to the account itself; rows of the others roll up from child accounts."""

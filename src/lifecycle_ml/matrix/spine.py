@@ -15,6 +15,8 @@ from lifecycle_ml.tables.schema import SCHEMAS
 from lifecycle_ml.tables.source import Tables
 
 COLUMNS = ("account_id", "as_of", "known_at")
+MEANINGFUL = "coalesce(kind, 'use') NOT IN ('admin', 'export')"
+"""Use that counts as use, unless the workspace says otherwise: a row without a kind is use."""
 LEVELS = 3
 """How many levels of child accounts roll up to the account that holds the contract."""
 
@@ -32,12 +34,9 @@ def customers(
     `account_ids` narrows the answer to those accounts; unknown ones are left out.
     Raises: ValueError if known_at lies before an as_of date.
     """
-    dates = pd.DataFrame({"as_of": pd.to_datetime(sorted(set(as_of_dates))).astype("datetime64[us]")})
-    dates["known_until"] = dates["as_of"] if known_at is None else pd.Timestamp(known_at).as_unit("us")
+    dates = _dates(as_of_dates, known_at)
     if dates.empty:
         return _typed(pd.DataFrame({name: [] for name in COLUMNS}))
-    if (dates["known_until"] < dates["as_of"]).any():
-        raise ValueError(f"known_at {known_at} lies before as_of {dates['as_of'].max():%Y-%m-%d}.")
     grid = ibis.memtable(dates)
     contracts = tables["contracts"]
     accounts = tables["accounts"]
@@ -52,9 +51,64 @@ def customers(
     paying = paying.filter(paying.arr > 0)
     here = as_known(accounts.cross_join(grid), SCHEMAS["accounts"])
     spine = paying.semi_join(here, ["account_id", "as_of"]).select("account_id", "as_of")
-    found = tables.backend.to_pandas(spine)
-    found["as_of"] = found["as_of"].astype("datetime64[us]")
-    known = found.merge(dates.rename(columns={"known_until": "known_at"}), on="as_of", how="left")
+    return _known(tables.backend.to_pandas(spine), dates)
+
+
+def active_accounts(
+    tables: Tables,
+    as_of_dates: Sequence[date],
+    within_days: int,
+    where: str = MEANINGFUL,
+    known_at: datetime | None = None,
+    account_ids: Collection[str] | None = None,
+) -> pd.DataFrame:
+    """Return the spine of the accounts in use on each date: an event that counts in the days before it.
+
+    For products without contracts. `where` is a condition over usage_events that says what counts;
+    `within_days` how far back. Use of a child account counts for the account it rolls up to, and the child
+    is then no row of its own. Grain, time, `account_ids` and errors as for `customers`.
+    """
+    dates = _dates(as_of_dates, known_at)
+    if dates.empty:
+        return _typed(pd.DataFrame({name: [] for name in COLUMNS}))
+    grid = ibis.memtable(dates)
+    events = tables["usage_events"]
+    events = events.filter(to_ibis(where, events, "meaningful"))
+    seen = as_known(events.cross_join(grid), SCHEMAS["usage_events"])
+    recent = seen.filter(seen.happened_at >= seen.as_of - ibis.interval(days=within_days))
+    recent = recent.select("account_id", "as_of").distinct()
+    here = as_known(tables["accounts"].cross_join(grid), SCHEMAS["accounts"]).select("account_id", "as_of")
+    if "parent_account_id" not in tables.provided("accounts"):
+        found = tables.backend.to_pandas(recent.semi_join(here, ["account_id", "as_of"]))
+    else:
+        everyone = _known(tables.backend.to_pandas(here.distinct()), dates)
+        members = tables.backend.to_pandas(rolled_up(tables, own_rows(everyone)))
+        used = tables.backend.to_pandas(recent).rename(columns={"account_id": "member"})
+        used["as_of"] = used["as_of"].astype("datetime64[us]")
+        members["as_of"] = members["as_of"].astype("datetime64[us]")
+        members["account_id"] = everyone["account_id"].to_numpy()[members["row"]]
+        below = members.loc[members["member"] != members["account_id"], ["member", "as_of"]].drop_duplicates()
+        below = below.rename(columns={"member": "account_id"})
+        found = members.merge(used, on=["member", "as_of"])[["account_id", "as_of"]].drop_duplicates()
+        found = found.merge(below, how="left", on=["account_id", "as_of"], indicator="side")
+        found = found[found["side"] == "left_only"]
+    if account_ids is not None:
+        found = found[found["account_id"].isin(set(account_ids))]
+    return _known(found, dates)
+
+
+def _dates(as_of_dates: Sequence[date], known_at: datetime | None) -> pd.DataFrame:
+    """Each date once, sorted, and until when we look: as_of, known_until."""
+    dates = pd.DataFrame({"as_of": pd.to_datetime(sorted(set(as_of_dates))).astype("datetime64[us]")})
+    dates["known_until"] = dates["as_of"] if known_at is None else pd.Timestamp(known_at).as_unit("us")
+    if (dates["known_until"] < dates["as_of"]).any():
+        raise ValueError(f"known_at {known_at} lies before as_of {dates['as_of'].max():%Y-%m-%d}.")
+    return dates
+
+
+def _known(found: pd.DataFrame, dates: pd.DataFrame) -> pd.DataFrame:
+    stood = found[["account_id", "as_of"]].astype({"as_of": "datetime64[us]"})
+    known = stood.merge(dates.rename(columns={"known_until": "known_at"}), on="as_of", how="left")
     return _typed(known).sort_values(["account_id", "as_of"], ignore_index=True)
 
 

@@ -1,4 +1,4 @@
-"""Labels: what became of each snapshot, as far as it can be known. This room alone may look ahead."""
+"""Churn by contract, and what all labels share: names, censoring, revenue over time, recorded causes."""
 
 # ruff: noqa: PD004 (ibis has isnull and notnull only)
 
@@ -25,7 +25,7 @@ INVOLUNTARY = ("company_closed_or_merged", "non_payment")
 CAUSE_WITHIN_DAYS = 92
 """A recorded outcome farther than this from the end of the contract speaks of something else."""
 
-_UNITS = 10_000  # ARR is DECIMAL(18, 4): whole ten-thousandths add up to exactly zero, floats do not
+UNITS = 10_000  # ARR is DECIMAL(18, 4): whole ten-thousandths add up to exactly zero, floats do not
 
 
 def label_column(horizon_days: int) -> str:
@@ -64,13 +64,13 @@ def label_rolling(tables: Tables, spine: pd.DataFrame, recipe: Recipe, data_thro
     periods = active_periods(steps, label.grace_days)
     rows = spine[["account_id", "as_of", "known_at"]].sort_values(["account_id", "as_of"], ignore_index=True)
     labels = rows[["account_id", "as_of"]].copy()
-    labels["arr"] = _at(rows, steps, "from_on", "arr").fillna(0.0)
+    labels["arr"] = in_force(rows, steps, "from_on", ["arr"])["arr"].fillna(0.0)
     active = labels["arr"] > 0
-    ended_on = _at(rows, periods, "started_on", "ended_on")
+    ended_on = in_force(rows, periods, "started_on", ["ended_on"])["ended_on"]
     certain = ended_on + known_through(label, 0) < pd.Timestamp(data_through)
     labels["churned_on"] = ended_on.where(active & certain)
     labels["too_late"] = _notice_known(tables, rows) & active
-    labels["cause"] = _causes(tables, labels, data_through)
+    labels["cause"] = causes_of(tables, labels, data_through)
     labels["involuntary"] = labels["cause"].isin(INVOLUNTARY)
     for horizon in label.horizons_days:
         inside = labels["churned_on"] < labels["as_of"] + pd.Timedelta(days=horizon)
@@ -85,17 +85,26 @@ def arr_steps(tables: Tables, data_through: date) -> pd.DataFrame:
     Grain: one row per account and date on which its ARR changes, sorted: account_id, from_on, arr (float,
     constant currency). From the last row on, ARR stays what it is: an evergreen contract has no end.
     """
-    contracts = _recurring(tables, data_through)
-    units = _in_constant_currency(contracts, tables, data_through)
-    ends = contracts[["ends_on", "cancelled_on"]].min(axis=1)
-    valid = (units != 0) & ~(ends <= contracts["starts_on"])
-    accounts = contracts["account_id"]
-    starts = pd.DataFrame({"account_id": accounts, "from_on": contracts["starts_on"], "units": units})
-    stops = pd.DataFrame({"account_id": accounts, "from_on": ends, "units": -units})
-    changes = pd.concat([starts[valid], stops[valid & ends.notna()]], ignore_index=True)
-    steps = pd.DataFrame(changes.groupby(["account_id", "from_on"], sort=True)["units"].sum()).reset_index()
-    steps["arr"] = steps.groupby("account_id")["units"].cumsum() / _UNITS
-    return steps[["account_id", "from_on", "arr"]]
+    return step_sums(recurring_contracts(tables, data_through), ["units"]).assign(
+        arr=lambda steps: steps.pop("units") / UNITS
+    )
+
+
+def step_sums(contracts: pd.DataFrame, amounts: list[str]) -> pd.DataFrame:
+    """Sum whole-number columns over the contracts in force, as a step function.
+
+    contracts: account_id, starts_on, stops_on (NaT: no end), units and `amounts`; rows without revenue or
+    without a day in force count for nothing. Grain: as `arr_steps`, with a column per amount.
+    """
+    valid = (contracts["units"] != 0) & ~(contracts["stops_on"] <= contracts["starts_on"])
+    rows = contracts[valid]
+    starts = rows[["account_id", *amounts]].assign(from_on=rows["starts_on"])
+    ended = rows[rows["stops_on"].notna()]
+    stops = (-ended[amounts]).assign(account_id=ended["account_id"], from_on=ended["stops_on"])
+    changes = pd.concat([starts, stops], ignore_index=True)
+    steps = pd.DataFrame(changes.groupby(["account_id", "from_on"], sort=True)[amounts].sum()).reset_index()
+    steps[amounts] = steps.groupby("account_id")[amounts].cumsum()
+    return steps
 
 
 def active_periods(steps: pd.DataFrame, grace_days: int) -> pd.DataFrame:
@@ -124,20 +133,35 @@ def active_periods(steps: pd.DataFrame, grace_days: int) -> pd.DataFrame:
     return merged[["account_id", "started_on", "ended_on"]]
 
 
-def _recurring(tables: Tables, data_through: date) -> pd.DataFrame:
+def recurring_contracts(tables: Tables, data_through: date) -> pd.DataFrame:
+    """Return the recurring contracts known at `data_through`, a version each.
+
+    Columns: contract_id, account_id, product, plan, renews_contract_id, starts_on, stops_on (the planned end
+    or the cancellation, whichever comes first; NaT: none), seats, usage_limit (float, NaN: not recorded) and
+    units (ARR in constant currency, in whole ten-thousandths so that sums are exact).
+    """
     through = ibis.timestamp(pd.Timestamp(data_through).to_pydatetime())
     spined = tables["contracts"].mutate(as_of=through, known_until=through)
     known = as_known(spined, SCHEMAS["contracts"])
     rows = known.filter(known.is_recurring.fill_null(True), known.arr.notnull())
     selected: pd.DataFrame = rows.select(
+        "contract_id",
         "account_id",
+        "product",
+        "plan",
+        "renews_contract_id",
         "currency",
         starts_on=rows.starts_on.cast("timestamp"),
         ends_on=rows.ends_on.cast("timestamp"),
         cancelled_on=rows.cancelled_on.cast("timestamp"),
-        units=(rows.arr * _UNITS).cast("int64"),
+        seats=rows.seats.cast("float64"),
+        usage_limit=rows.usage_limit.cast("float64"),
+        units=(rows.arr * UNITS).cast("int64"),
     ).to_pandas()
-    return selected
+    ends = selected[["ends_on", "cancelled_on"]]
+    selected["stops_on"] = ends.min(axis=1).astype(selected["ends_on"].dtype)
+    selected["units"] = _in_constant_currency(selected, tables, data_through)
+    return selected.drop(columns=["currency", "ends_on", "cancelled_on"])
 
 
 def _in_constant_currency(contracts: pd.DataFrame, tables: Tables, data_through: date) -> pd.Series:
@@ -163,13 +187,16 @@ def _in_constant_currency(contracts: pd.DataFrame, tables: Tables, data_through:
     return (contracts["units"] * factor).round().astype("int64")
 
 
-def _at(rows: pd.DataFrame, history: pd.DataFrame, start: str, value: str) -> pd.Series:
-    """Value in force at as_of for each row: the newest of `history` that starts at or before it."""
-    left = rows[["account_id", "as_of"]].assign(row=np.arange(len(rows))).sort_values("as_of")
-    right = history[["account_id", start, value]].sort_values(start)
-    right[start] = right[start].astype(left["as_of"].dtype)
-    found = pd.merge_asof(left, right, left_on="as_of", right_on=start, by="account_id")
-    return found.set_index("row")[value].sort_index().rename(None)
+def in_force(
+    rows: pd.DataFrame, history: pd.DataFrame, start: str, values: list[str], *, days: int = 0
+) -> pd.DataFrame:
+    """Return the `values` in force `days` after as_of, row by row: of the newest `history` begun by then."""
+    left = rows[["account_id"]].assign(row=np.arange(len(rows)), day=rows["as_of"] + pd.Timedelta(days=days))
+    left = left.sort_values("day")
+    right = history[["account_id", start, *values]].sort_values(start)
+    right[start] = right[start].astype(left["day"].dtype)
+    found = pd.merge_asof(left, right, left_on="day", right_on=start, by="account_id")
+    return found.sort_values("row", ignore_index=True)[values]
 
 
 def _notice_known(tables: Tables, rows: pd.DataFrame) -> pd.Series:
@@ -179,13 +206,14 @@ def _notice_known(tables: Tables, rows: pd.DataFrame) -> pd.Series:
     spine = ibis.memtable(rows.rename(columns={"known_at": "known_until"}).assign(row=np.arange(len(rows))))
     known = as_known(contracts.join(spine, "account_id"), SCHEMAS["contracts"])
     day = known.as_of
-    in_force = (known.starts_on.cast("timestamp") <= day) & known.cancelled_on.isnull()
-    in_force &= known.ends_on.isnull() | (known.ends_on.cast("timestamp") > day)
-    flagged = known.filter(known.notice_given_on.notnull() & in_force).select("row").distinct()
+    runs = (known.starts_on.cast("timestamp") <= day) & known.cancelled_on.isnull()
+    runs &= known.ends_on.isnull() | (known.ends_on.cast("timestamp") > day)
+    flagged = known.filter(known.notice_given_on.notnull() & runs).select("row").distinct()
     return pd.Series(rows.index.isin(flagged.to_pandas()["row"]), index=rows.index)
 
 
-def _causes(tables: Tables, labels: pd.DataFrame, data_through: date) -> pd.Series:
+def causes_of(tables: Tables, labels: pd.DataFrame, data_through: date) -> pd.Series:
+    """Return the reason people recorded nearest to each row's churned_on, None where nobody did."""
     empty = pd.Series([None] * len(labels), index=labels.index, dtype="str")
     churned = labels[["account_id", "churned_on"]].dropna().drop_duplicates().sort_values("churned_on")
     if "outcomes" not in tables or churned.empty:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
+from lifecycle_ml.conditions.parse import parse_condition
+from lifecycle_ml.errors import ConditionError
+from lifecycle_ml.matrix.spine import MEANINGFUL
+from lifecycle_ml.tables.schema import SCHEMAS
 from lifecycle_ml.workspace import Strict, Workspace
 
 Days = Annotated[int, Field(ge=0, le=3660)]
@@ -20,8 +24,8 @@ def _above(value: float, info: ValidationInfo, lower: str) -> None:
         raise ValueError(f"must be above {lower} = {floor}")
 
 
-class Label(Strict):
-    """What counts as churn, and through when it can be known."""
+class RollingLabel(Strict):
+    """Churned: recurring ARR reaches zero inside the horizon and no new contract follows within grace."""
 
     mode: Literal["rolling"]
     horizons_days: tuple[Annotated[int, Field(ge=1, le=1100)], ...] = Field(min_length=1, max_length=8)
@@ -43,6 +47,73 @@ class Label(Strict):
         if value not in horizons:
             raise ValueError(f"must be one of horizons_days ({', '.join(map(str, horizons))})")
         return value
+
+    @property
+    def outcome(self) -> str:
+        """What a label of 1 says of an account, in one word."""
+        return "churned"
+
+
+class _OneHorizon(Strict):
+    """A label with a single horizon, which is then also the headline."""
+
+    horizon_days: Annotated[int, Field(ge=1, le=1100)]
+    arrival_lag_days: Annotated[int, Field(ge=0, le=366)]
+
+    @property
+    def horizons_days(self) -> tuple[int, ...]:
+        """The horizon, as labels with several name theirs."""
+        return (self.horizon_days,)
+
+    @property
+    def headline_days(self) -> int:
+        """The horizon of the published score, the gate and the bands."""
+        return self.horizon_days
+
+
+class InactivityLabel(_OneHorizon):
+    """Churned: an account in use at as_of shows no meaningful use inside the horizon."""
+
+    mode: Literal["inactivity"]
+    active_within_days: Annotated[int, Field(ge=1, le=1100)]
+    meaningful: str = MEANINGFUL
+
+    @field_validator("meaningful")
+    @classmethod
+    def _a_condition(cls, value: str) -> str:
+        try:
+            parse_condition(value, [*SCHEMAS["usage_events"].by_name, "known_at"], "meaningful")
+        except ConditionError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    @property
+    def grace_days(self) -> int:
+        """None: the horizon itself is the time an account may still come back."""
+        return 0
+
+    @property
+    def outcome(self) -> str:
+        """What a label of 1 says of an account, in one word."""
+        return "churned"
+
+
+class ExpansionLabel(_OneHorizon):
+    """Expanded: retained through the horizon, and recurring ARR up by more than a rise in price."""
+
+    mode: Literal["expansion"]
+    min_share: Annotated[float, Field(gt=0, le=10)]
+    seat_tier: Annotated[int, Field(ge=1, le=100_000)]
+    grace_days: Annotated[int, Field(ge=0, le=366)]
+
+    @property
+    def outcome(self) -> str:
+        """What a label of 1 says of an account, in one word."""
+        return "expanded"
+
+
+Label = Annotated[RollingLabel | InactivityLabel | ExpansionLabel, Field(discriminator="mode")]
+"""What counts as the outcome, and through when it can be known."""
 
 
 class Snapshots(Strict):
@@ -78,7 +149,7 @@ class Estimator(Strict):
 
 
 class Tiers(Strict):
-    """How much may be claimed, by the number of churned accounts seen."""
+    """How much may be claimed, by the number of accounts with the outcome."""
 
     advisory_from_accounts: Count
     full_from_accounts: Count
@@ -186,7 +257,7 @@ class Rules(Strict):
 
     @property
     def prior_rates(self) -> dict[str, float]:
-        """Prior churn rate in the headline horizon by band."""
+        """Prior rate of the outcome in the headline horizon by band."""
         return {"low": self.prior_rate_low, "medium": self.prior_rate_medium, "high": self.prior_rate_high}
 
 
@@ -207,11 +278,48 @@ class Recipe(Strict):
     gate: Gate
     rules: Rules
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """Canonical tables this recipe cannot do without, beside accounts."""
+        return frozenset({"usage_events" if self.label.mode == "inactivity" else "contracts"})
+
+
+class _Rolling(Recipe):
+    label: RollingLabel
+
+
+class _Inactivity(Recipe):
+    label: InactivityLabel
+
+
+class _Expansion(Recipe):
+    label: ExpansionLabel
+
+
+# By the mode it names, so that messages speak of the keys of that mode and of no other.
+_BY_MODE: dict[str | None, type[Recipe]] = {
+    "rolling": _Rolling,
+    "inactivity": _Inactivity,
+    "expansion": _Expansion,
+}
+
+
+class _Mode(Strict):
+    model_config = ConfigDict(extra="ignore")
+    mode: Literal["rolling", "inactivity", "expansion"] | None = None
+
+
+class _Peeked(Strict):
+    model_config = ConfigDict(extra="ignore")
+    label: _Mode | None = None
+
 
 def load_recipe(workspace: Workspace, name: str) -> Recipe:
     """Read training/<name>.toml of the workspace.
 
     Raises: ConfigError naming file and key for an unknown or missing key, a value out of range, or no file.
     """
-    recipe = workspace.load("training", f"{name}.toml", Recipe)
+    peeked = workspace.load("training", f"{name}.toml", _Peeked)
+    mode = None if peeked.label is None else peeked.label.mode
+    recipe = workspace.load("training", f"{name}.toml", _BY_MODE.get(mode, _Rolling))
     return recipe.model_copy(update={"name": name})

@@ -2,17 +2,57 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from collections.abc import Callable, Collection, Sequence
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lifecycle_ml.matrix.build import customers
+from lifecycle_ml.matrix.build import active_accounts, customers
+from lifecycle_ml.outcomes.expansion import label_expansion
+from lifecycle_ml.outcomes.inactivity import label_inactivity
 from lifecycle_ml.outcomes.labels import known_through, label_column, label_rolling
+from lifecycle_ml.outcomes.recipe import InactivityLabel, Recipe
 
 if TYPE_CHECKING:
-    from lifecycle_ml.outcomes.recipe import Recipe
     from lifecycle_ml.tables.source import Tables
+
+
+Labeller = Callable[["Tables", pd.DataFrame, Recipe, date], pd.DataFrame]
+_LABELLERS: dict[str, Labeller] = {
+    "rolling": label_rolling,
+    "inactivity": label_inactivity,
+    "expansion": label_expansion,
+}
+
+
+def label(tables: Tables, spine: pd.DataFrame, recipe: Recipe, data_through: date) -> pd.DataFrame:
+    """Label each row of a spine as the recipe's mode says: `label_rolling`, `_inactivity` or `_expansion`.
+
+    Grain:  one row per row of `spine` (account_id, as_of, known_at), sorted by (account_id, as_of).
+    All modes give account_id, as_of, churned_on, too_late, cause, involuntary and a column `outcome_<H>d`
+    per horizon: 1.0 the outcome came about, 0.0 it did not, NaN censored.
+    """
+    if spine.empty:
+        return _empty(recipe).drop(columns="known_at")
+    return _LABELLERS[recipe.label.mode](tables, spine, recipe, data_through)
+
+
+def population(
+    tables: Tables,
+    recipe: Recipe,
+    dates: Sequence[date],
+    known_at: datetime | None = None,
+    account_ids: Collection[str] | None = None,
+) -> pd.DataFrame:
+    """Return the spine of the accounts a recipe speaks of on each date: those who pay, or those in use.
+
+    Grain, time, `known_at`, `account_ids` and errors as `matrix.spine.customers`.
+    """
+    if isinstance(recipe.label, InactivityLabel):
+        within, counts = recipe.label.active_within_days, recipe.label.meaningful
+        return active_accounts(tables, dates, within, counts, known_at, account_ids)
+    return customers(tables, dates, known_at, account_ids)
 
 
 def snapshot_dates(recipe: Recipe, first: date, data_through: date) -> list[date]:
@@ -29,14 +69,13 @@ def snapshot_dates(recipe: Recipe, first: date, data_through: date) -> list[date
 
 
 def history_start(tables: Tables) -> date | None:
-    """Return the first day of which the tables can tell: contracts and, where there is one, the usage feed.
+    """Return the first day of which the tables can tell: of contracts and of the usage feed the later.
 
     A feed that began years after the first contract is what bounds the history of features. None where
-    there is no contract.
+    there is neither.
     """
-    starts = [tables["contracts"].starts_on.cast("date").min().to_pandas()]
-    if "usage_events" in tables:
-        starts.append(tables["usage_events"].happened_at.cast("date").min().to_pandas())
+    columns = [("contracts", "starts_on"), ("usage_events", "happened_at")]
+    starts = [tables[name][on].cast("date").min().to_pandas() for name, on in columns if name in tables]
     days = [pd.Timestamp(start).date() for start in starts if not pd.isna(start)]
     return max(days) if days else None
 
@@ -44,25 +83,29 @@ def history_start(tables: Tables) -> date | None:
 def snapshots(tables: Tables, recipe: Recipe, data_through: date, first: date | None = None) -> pd.DataFrame:
     """Return the labelled spine of a recipe.
 
-    Grain:  one row per customer and snapshot date, sorted by (account_id, as_of); columns account_id, as_of,
-            known_at and those of `label_rolling`. Customers are those with recurring ARR as known at as_of;
-            one whose ARR turned out to have ended before is left out, for there was nothing left to lose.
+    Grain:  one row per account of the recipe's `population` and snapshot date, sorted by (account_id, as_of);
+            columns account_id, as_of, known_at and those of `label`. A customer whose ARR turned out to have
+            ended before as_of is left out, for there was nothing left to lose.
     Time:   spine as known at as_of; labels look ahead to `data_through`. History begins at `first`
             (default: `history_start`).
     Empty, with all columns, where history is too short for one date.
     """
     begins = first or history_start(tables)
     dates = snapshot_dates(recipe, begins, data_through) if begins else []
-    if not dates:
+    spine = population(tables, recipe, dates)
+    if spine.empty:
         return _empty(recipe)
-    spine = customers(tables, dates)
-    labels = label_rolling(tables, spine, recipe, data_through)
+    labels = label(tables, spine, recipe, data_through)
     labels.insert(2, "known_at", spine.sort_values(["account_id", "as_of"])["known_at"].to_numpy())
-    return labels[labels["arr"] > 0].reset_index(drop=True)
+    return labels[labels["arr"] > 0].reset_index(drop=True) if "arr" in labels else labels
 
 
 def _empty(recipe: Recipe) -> pd.DataFrame:
-    kinds = {"account_id": "str", "as_of": "datetime64[us]", "known_at": "datetime64[us]", "arr": "float64"}
+    kinds = {"account_id": "str", "as_of": "datetime64[us]", "known_at": "datetime64[us]"}
+    if recipe.label.mode != "inactivity":
+        kinds["arr"] = "float64"
     kinds |= {"churned_on": "datetime64[us]", "too_late": "bool", "cause": "str", "involuntary": "bool"}
+    if recipe.label.mode == "expansion":
+        kinds |= {"arr_after": "float64", "outcome": "str", "contracted": "bool", "uplift": "bool"}
     kinds |= {label_column(horizon): "float64" for horizon in recipe.label.horizons_days}
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})

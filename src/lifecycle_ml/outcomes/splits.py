@@ -85,11 +85,6 @@ def account_shares(groups: ArrayLike, seed: int = 0) -> NDArray[np.float64]:
     return np.asarray(drawn, dtype="float64")[codes] if len(codes) else np.empty(0)
 
 
-def unseen_accounts(groups: ArrayLike, share: float, seed: int = 0) -> NDArray[np.bool_]:
-    """Mark the rows of about `share` of the accounts: to be kept out of training and tested on alone."""
-    return np.asarray(account_shares(groups, seed) < share)
-
-
 def account_folds(groups: ArrayLike, n_folds: int, seed: int = 0) -> NDArray[np.int64]:
     """Give each row one of `n_folds` folds, all rows of an account the same; for cross-fitting."""
     return np.asarray(account_shares(groups, seed) * n_folds, dtype="int64")

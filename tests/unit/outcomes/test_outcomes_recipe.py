@@ -29,6 +29,12 @@ def test_the_standard_recipe_is_valid_and_named_after_its_file():
     assert recipe.rules.prior_rates["high"] > recipe.rules.prior_rates["low"]
 
 
+def test_the_standard_expansion_recipe_has_one_horizon():
+    """Expansion looks half a year ahead, and speaks of expanded accounts."""
+    label = load_recipe(load_workspace(standard_root()), "expansion").label
+    assert (label.horizons_days, label.headline_days, label.outcome) == ((180,), 180, "expanded")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -45,6 +51,11 @@ def test_the_standard_recipe_is_valid_and_named_after_its_file():
         ("arrival_lag_days = 2", "arrival_lag_days = -1", "'label.arrival_lag_days' is -1"),
         ('op = ">="\nnumber = 28', 'op = "=>"\nnumber = 28', "'rules.points.0.op' is '=>'"),
         ('mode = "rolling"', 'mode = "rollin"', "'label.mode' is 'rollin'"),
+        (
+            'mode = "rolling"',
+            'mode = "expansion"',
+            "unknown key 'label.horizons_days'. Did you mean 'horizon_days'?",
+        ),
     ],
 )
 def test_a_wrong_recipe_names_file_key_and_remedy(tmp_path, old, new, message):
@@ -68,11 +79,10 @@ def test_a_band_is_a_multiple_of_the_base_rate():
 def keys_of(section):
     """Every key of a section and of the sections inside it."""
     for name, info in section.model_fields.items():
-        inner = info.annotation
-        inner = inner if hasattr(inner, "model_fields") else next(iter(getattr(inner, "__args__", ())), None)
         yield name
-        if hasattr(inner, "model_fields"):
-            yield from keys_of(inner)
+        for inner in (info.annotation, *getattr(info.annotation, "__args__", ())):
+            if hasattr(inner, "model_fields"):
+                yield from keys_of(inner)
 
 
 def test_every_key_is_in_the_reference():
