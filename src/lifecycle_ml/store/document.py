@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from lifecycle_ml.actions.action import UNFINISHED
 from lifecycle_ml.errors import StoreError
 from lifecycle_ml.store.schema import naive_utc
 
@@ -35,9 +36,6 @@ KEYS = (
     "receipt",
 )
 """The keys of one scored account, in the order they are written. All are always present."""
-
-UNFINISHED = ("open", "over_capacity")
-"""Status of actions somebody still has to do."""
 
 # A quoted key followed by a colon cannot occur inside a JSON string, where quotes are escaped; so each of
 # these byte runs can only be the key itself.
@@ -95,9 +93,10 @@ def splice_live(body: bytes, live: Live) -> bytes:
             action["action_id"],
         ),
     )
+    awake = _awake(actions, live.now)
     parts = (
         dumps([action_document(action) for action in actions]),
-        dumps(actions[0]["title"] if actions else None),
+        dumps(awake[0]["title"] if awake else None),
         dumps(escalation_status(actions, live.now)),
         dumps(live.override),
         dumps(live.sentiment),
@@ -126,15 +125,26 @@ def action_document(action: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def escalation_status(actions: Sequence[Mapping[str, Any]], now: datetime) -> str:
-    """Return the worst of `escalated`, `overdue`, `on_track`; `none` where nothing is to be done."""
-    at = naive_utc(now)
+    """Return the worst of `escalated`, `overdue`, `on_track`; `none` where nothing is to be done.
+
+    A snoozed action falls due for nobody before it wakes.
+    """
+    at, awake = naive_utc(now), _awake(actions, now)
     # once told, an action waits for its next level; between falling due and the next run it is told too
-    due = [action["escalates_at"] for action in actions if action["escalates_at"] is not None]
-    if any(action["escalated"] for action in actions) or any(moment <= at for moment in due):
+    due = [action["escalates_at"] for action in awake if action["escalates_at"] is not None]
+    if any(action["escalated"] for action in awake) or any(moment <= at for moment in due):
         return "escalated"
-    if any(action["due_at"] is not None and action["due_at"] < at for action in actions):
+    if any(action["due_at"] is not None and action["due_at"] < at for action in awake):
         return "overdue"
     return "on_track" if actions else "none"
+
+
+def _awake(actions: Sequence[Mapping[str, Any]], now: datetime) -> list[Mapping[str, Any]]:
+    """Leave out what is to be left alone now: between its waking time and the next run it is back."""
+    at = naive_utc(now)
+    return [
+        action for action in actions if action["status"] != "snoozed" or (action["snoozed_until"] or at) <= at
+    ]
 
 
 def instant_text(moment: datetime | None) -> str | None:

@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 
 BUSY_MS = 15_000
 """How long a writer waits for another one before SQLite gives up."""
+KEPT_OPEN = 40
+"""Connections kept, one for each thread the service may use: opening one costs more than a question."""
+_WRITERS = 0x6C696665
+"""The number of the lock writers of a Postgres store take turns with."""
 
 
 def open_engine(url: str) -> sa.Engine:
     """Open the database at `url` and make its tables where they are missing.
 
-    Raises: ConfigError for an address that cannot be one, StoreError where nothing answers.
+    Raises: ConfigError for an address that cannot be one, StoreError where nothing answers or the tables
+    are another version's.
     """
     try:
         parsed = make_url(url)
@@ -31,26 +36,68 @@ def open_engine(url: str) -> sa.Engine:
             engine = _sqlite(parsed)
         else:
             # one snapshot per transaction, so that pointer, readings and actions belong together
-            engine = sa.create_engine(parsed, isolation_level="REPEATABLE READ", pool_pre_ping=True)
+            engine = sa.create_engine(
+                parsed, isolation_level="REPEATABLE READ", pool_pre_ping=True, max_overflow=KEPT_OPEN
+            )
     except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
         raise ConfigError(
             "LIFECYCLE_STORE_URL: not an SQLAlchemy URL this installation can open "
             f"({type(error).__name__}). Write sqlite:///path/to/file.db or postgresql+psycopg://…"
         ) from error
-    with say_store_error(engine), engine.connect() as connection:
-        begin_write(connection)
-        metadata.create_all(connection)
-        connection.commit()
+    try:
+        with say_store_error(engine), engine.connect() as connection:
+            complete = _is_complete(connection)
+        if not complete:
+            with say_store_error(engine), writing(engine) as connection:
+                metadata.create_all(connection)
+    except StoreError:
+        engine.dispose()
+        raise
     return engine
 
 
-def begin_write(connection: sa.Connection) -> None:
-    """Take the write lock at once: one that reads first and writes later may be refused on SQLite."""
-    connection.info["write"] = True
-    try:
-        connection.begin()
-    finally:
-        connection.info.pop("write", None)
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Give a transaction in which nobody else writes, and commit it.
+
+    The write lock is taken at once: on SQLite one that reads first and writes later may be refused, on
+    Postgres it would decide from what it read before another one wrote.
+    """
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            # each statement sees what is committed; with the lock held that is everything
+            connection.execution_options(isolation_level="READ COMMITTED")
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS)))
+        else:
+            connection.info["write"] = True
+            try:
+                connection.begin()
+            finally:
+                connection.info.pop("write", None)
+        yield connection
+        connection.commit()
+
+
+def _is_complete(connection: sa.Connection) -> bool:
+    """Whether the store has all its tables. Raises: StoreError if one has other columns than this version."""
+    inspector = sa.inspect(connection)
+    there = set(inspector.get_table_names()) & set(metadata.tables)
+    wrong = []
+    for name in sorted(there):
+        columns = {column["name"] for column in inspector.get_columns(name)}
+        known = set(metadata.tables[name].columns.keys())
+        wrong += [f"{name} lacks {column}" for column in sorted(known - columns)]
+        wrong += [f"{name} has {column}" for column in sorted(columns - known)]
+    if wrong:
+        where = connection.engine.url.render_as_string(hide_password=True)
+        shown = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+        raise StoreError(
+            f"store {where} was made by another version of lifecycle_ml ({shown}), and none can take it over "
+            "yet. Point LIFECYCLE_STORE_URL to a new address (or move the file away), then "
+            "`lifecycle run` publishes into it, with twelve weeks of history read from your tables. What "
+            "people did with actions stays in the old store."
+        )
+    return there == set(metadata.tables)
 
 
 @contextmanager
@@ -71,7 +118,7 @@ def _sqlite(url: URL) -> sa.Engine:
             "Write sqlite:///path/to/file.db."
         )
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(url, pool_size=KEPT_OPEN)
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
+from lifecycle_ml.actions.action import UNFINISHED
 from lifecycle_ml.store.cursor import Cursor, CursorError
-from lifecycle_ml.store.document import UNFINISHED, instant_text
-from lifecycle_ml.store.publishing import by_id
-from lifecycle_ml.store.rows import AccountFilters, ActionFilters, Listed, Mix, Page, Publication, Sort
+from lifecycle_ml.store.document import instant_text
+from lifecycle_ml.store.publishing import by_id, of_row
+from lifecycle_ml.store.rows import AccountFilters, ActionFilters, Listed, Mix, Page, Past, Publication, Sort
 from lifecycle_ml.store.schema import actions, naive_utc, publications, readings, unscored
 
 if TYPE_CHECKING:
@@ -102,6 +103,37 @@ def _add_unscored(connection: sa.Connection, found: Answers, missing: list[str])
             found.unscored[account_id] = why
         else:
             found.unscored.setdefault(account_id, "No reading for this as_of.")
+
+
+def history(connection: sa.Connection, account_id: str, limit: int, before: date | None) -> list[Past]:
+    """Return an account's readings, the newest first; see `Store.history`."""
+    asked = {"account_id": account_id, "limit": limit}
+    if before is None:
+        rows = connection.execute(_history_select(bounded=False), asked)
+    else:
+        rows = connection.execute(_history_select(bounded=True), asked | {"before": before})
+    return [Past(of_row(row), row.body, row.receipt) for row in rows]
+
+
+@lru_cache
+def _history_select(*, bounded: bool) -> sa.Select[Any]:
+    its_own = readings.c.account_id == sa.bindparam("account_id")
+    latest = (
+        sa.select(publications.c.as_of, sa.func.max(publications.c.publication_id).label("publication_id"))
+        .join(readings, readings.c.publication_id == publications.c.publication_id)
+        .where(publications.c.published_at.is_not(None), its_own)
+        .group_by(publications.c.as_of)
+        .subquery()
+    )
+    select = (
+        sa.select(publications, readings.c.body, readings.c.receipt)
+        .join(latest, latest.c.publication_id == publications.c.publication_id)
+        .join(readings, readings.c.publication_id == publications.c.publication_id)
+        .where(its_own)
+        .order_by(publications.c.as_of.desc())
+        .limit(sa.bindparam("limit", type_=sa.Integer()))
+    )
+    return select.where(publications.c.as_of < sa.bindparam("before")) if bounded else select
 
 
 class Order(NamedTuple):

@@ -7,6 +7,8 @@ readings      one row per (publication, account): the answer as immutable bytes,
 unscored      accounts a publication knew of and left out, with the reason in words
 actions       one row per action, as it stands now
 ledger        one row per thing that happened to an action; only ever added to
+verdicts      one row per as_of: what the monitor said, the latest word winning
+idempotency   answers to writes, kept for a day under a hash of the caller's key
 secrets       random values made once per store, so that every worker signs alike
 """
 
@@ -86,9 +88,6 @@ readings = Table(
         primary_key=True,
     ),
     Column("account_id", Text, primary_key=True),
-    Column("body", LargeBinary, nullable=False),
-    Column("receipt", Text, nullable=False),
-    Column("state", Text, nullable=False),
     Column("name", Text),
     # name and id, case-folded: to search in and to sort by alike on every database
     Column("called", Text, nullable=False),
@@ -105,6 +104,10 @@ readings = Table(
     Column("renewal_on", Date),
     Column("renewal", Text),
     Column("triggers", Text),
+    Column("receipt", Text, nullable=False),
+    # the long ones last: a list that sorts and filters does not have to read past them
+    Column("state", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
     Index("readings_by_account", "account_id", "publication_id"),
     Index("readings_by_arr_at_risk", "publication_id", "arr_at_risk"),
 )
@@ -138,6 +141,9 @@ actions = Table(
     Column("escalates_at", Instant),
     Column("status", String(16), nullable=False),
     Column("arr_kept_per_hour", Float),
+    Column("snoozed_until", Instant),
+    Column("kind", String(16), nullable=False),
+    Column("hours", Float, nullable=False),
     Column("escalated", Boolean, nullable=False),
     Column("changed_at", Instant, nullable=False),
     Index("actions_by_account", "account_id", "status"),
@@ -156,10 +162,32 @@ ledger = Table(
     Column("by", Text, nullable=False),
     Column("because", Text, nullable=False),
     Column("action", JSON, nullable=False),
-    # a run repeated after a crash tells the same events again: they are one
-    UniqueConstraint("action_id", "kind", "at", name="ledger_once"),
+    # a run repeated after a crash, or one beside another, tells the same events again: they are one
+    Column("once", Text),
+    UniqueConstraint("once", name="ledger_once"),
     Index("ledger_by_account", "account_id", "at"),
+    Index("ledger_by_action", "action_id", "event_id"),
     sqlite_autoincrement=True,
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("as_of", Date, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("document", JSON, nullable=False),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key_hash", String(64), primary_key=True),
+    Column("caller", Text, primary_key=True),
+    Column("request_digest", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    Column("at", Instant, nullable=False),
+    Index("idempotency_by_at", "at"),
 )
 
 secrets = Table(

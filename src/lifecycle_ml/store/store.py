@@ -9,24 +9,35 @@ from __future__ import annotations
 
 import secrets as randomness
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from lifecycle_ml.store import lists, publishing
-from lifecycle_ml.store.document import UNFINISHED
-from lifecycle_ml.store.engine import begin_write, open_engine, say_store_error
+from lifecycle_ml.actions.action import UNFINISHED, Action
+from lifecycle_ml.store import events as happenings
+from lifecycle_ml.store import lists, publishing, remembered
+from lifecycle_ml.store.engine import open_engine, say_store_error, writing
 from lifecycle_ml.store.rows import AccountFilters, ActionFilters, Mix, Page, Past
-from lifecycle_ml.store.schema import actions, ledger, naive_utc, pointer, publications, readings, unscored
+from lifecycle_ml.store.schema import (
+    actions,
+    ledger,
+    naive_utc,
+    pointer,
+    readings,
+    unscored,
+    verdicts,
+)
 from lifecycle_ml.store.schema import secrets as secret_table
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import date, datetime
 
-    from lifecycle_ml.actions.plan import Action, ActionEvent
+    from lifecycle_ml.actions.action import ActionEvent
+    from lifecycle_ml.actions.ledger import Word
+    from lifecycle_ml.store.remembered import Answer
     from lifecycle_ml.store.rows import Before, Kind, Listed, Publication, Sort, StoredReading
 
 BATCH = 2_000
@@ -35,6 +46,9 @@ ASKED = 500
 """Ids per IN list."""
 STREAMED = 1_000
 """Accounts held at a time where all are given out."""
+
+
+_LATEST_VERDICT = sa.select(verdicts.c.document).order_by(verdicts.c.as_of.desc()).limit(1)
 
 
 class Store:
@@ -50,7 +64,8 @@ class Store:
     def open(cls, url: str) -> Store:
         """Open the store, making its tables where they are missing.
 
-        Raises: ConfigError for an address that cannot be one, StoreError where nothing answers.
+        Raises: ConfigError for an address that cannot be one, StoreError where nothing answers or the
+        tables are another version's.
         """
         return cls(open_engine(url))
 
@@ -117,12 +132,11 @@ class Store:
         its events are dropped. Raises: StoreError if it is published or a later run took it over.
         """
         with self._writing() as connection:
-            publishing.must_be_open(connection, publication)
+            row = publishing.must_be_open(connection, publication)
             seen = publishing.current(connection)
             point = current and (seen is None or seen.as_of <= publication.as_of)
             if point or not current:
-                for event in events:
-                    _record(connection, publication.publication_id, event)
+                happenings.record(connection, publication.publication_id, row.ledger_seen, events)
             kind: Kind = publication.kind if point or not current else "history"
             publishing.make_visible(connection, publication, digests, kind, point=point)
         return point
@@ -180,29 +194,8 @@ class Store:
 
     def history(self, account_id: str, limit: int = 100, before: date | None = None) -> list[Past]:
         """Return an account's readings, the newest first: one per as_of, the one published last."""
-        latest = (
-            sa.select(
-                publications.c.as_of, sa.func.max(publications.c.publication_id).label("publication_id")
-            )
-            .join(readings, readings.c.publication_id == publications.c.publication_id)
-            .where(publications.c.published_at.is_not(None), readings.c.account_id == account_id)
-            .group_by(publications.c.as_of)
-            .subquery()
-        )
-        question = (
-            sa.select(publications, readings.c.body, readings.c.receipt)
-            .join(latest, latest.c.publication_id == publications.c.publication_id)
-            .join(readings, readings.c.publication_id == publications.c.publication_id)
-            .where(readings.c.account_id == account_id)
-            .order_by(publications.c.as_of.desc())
-            .limit(limit)
-        )
-        if before is not None:
-            question = question.where(publications.c.as_of < before)
         with self._reading() as connection:
-            return [
-                Past(publishing.of_row(row), row.body, row.receipt) for row in connection.execute(question)
-            ]
+            return lists.history(connection, account_id, limit, before)
 
     def list_accounts(
         self,
@@ -282,7 +275,7 @@ class Store:
         return self._actions(actions.c.status.in_(UNFINISHED))
 
     def recent_actions(self, since: datetime) -> list[Action]:
-        """Return the actions that ended (done or closed) at `since` or later, by id."""
+        """Return the actions that ended (done, dismissed or closed) at `since` or later, by id."""
         return self._actions(actions.c.status.not_in(UNFINISHED), actions.c.changed_at >= naive_utc(since))
 
     def actions(self, account_ids: Collection[str]) -> dict[str, list[Action]]:
@@ -323,6 +316,76 @@ class Store:
                     connection.execute(sa.insert(secret_table).values(name=name, value=value))
         return bytes(value)
 
+    # People and the monitor
+
+    def tell(self, action_id: str, word: Word, by: str, at: datetime) -> Action:
+        """Apply a person's word to an action and return the action as it stands then, in one transaction.
+
+        Raises: NoSuchActionError for an unknown id, ActionError where the word cannot be said about it.
+        """
+        with self._writing() as connection:
+            return happenings.tell(connection, action_id, word, by, at)
+
+    def tell_once(
+        self,
+        action_id: str,
+        word: Word,
+        by: str,
+        at: datetime,
+        *,
+        key: str,
+        caller: str,
+        request_digest: str,
+        answer: Callable[[Action], Answer],
+    ) -> Answer:
+        """Apply a person's word once per idempotency key, and return what is (or was) answered to it.
+
+        The word and its answer are written in one transaction: killed in between, neither is there.
+        Raises: like `tell`, and ReusedKeyError if the key came with another request before.
+        """
+        request = remembered.Request(key, caller, request_digest)
+        with self._writing() as connection:
+            given = remembered.replay(connection, request, at)
+            if given is None:
+                given = answer(happenings.tell(connection, action_id, word, by, at))
+                remembered.remember(connection, request, given, at)
+        return given
+
+    def replay(
+        self, key: str, caller: str, request_digest: str, now: datetime | None = None
+    ) -> Answer | None:
+        """Return the answer given to this idempotency key before, None where there is none.
+
+        With `now`, an answer older than 24 hours counts as none. Raises: ReusedKeyError if the key came with
+        another request.
+        """
+        with self._reading() as connection:
+            return remembered.replay(connection, remembered.Request(key, caller, request_digest), now)
+
+    def remember(self, key: str, caller: str, request_digest: str, answer: Answer, at: datetime) -> Answer:
+        """Keep an answer for 24 hours and return it; if one is kept already, that one is returned.
+
+        Raises: ReusedKeyError if the key came with another request.
+        """
+        request = remembered.Request(key, caller, request_digest)
+        with self._writing() as connection:
+            given = remembered.replay(connection, request, at)
+            if given is None:
+                remembered.remember(connection, request, answer, at)
+        return given or answer
+
+    def write_verdict(self, as_of: date, at: datetime, document: Mapping[str, Any]) -> None:
+        """Keep what the monitor says as of a date; said again, the later word replaces the earlier one."""
+        with self._writing() as connection:
+            connection.execute(sa.delete(verdicts).where(verdicts.c.as_of == as_of))
+            connection.execute(sa.insert(verdicts).values(as_of=as_of, at=at, document=dict(document)))
+
+    def verdict(self) -> dict[str, Any] | None:
+        """Return the verdict of the newest as_of, None before the first."""
+        with self._reading() as connection:
+            found: dict[str, Any] | None = connection.execute(_LATEST_VERDICT).scalar()
+        return found
+
     # Inside
 
     @contextmanager
@@ -332,10 +395,8 @@ class Store:
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
-        with say_store_error(self._engine), self._engine.connect() as connection:
-            begin_write(connection)
+        with say_store_error(self._engine), writing(self._engine) as connection:
             yield connection
-            connection.commit()
 
     def _page(
         self,
@@ -366,42 +427,9 @@ class Store:
         return written
 
     def _actions(self, *where: sa.ColumnElement[bool], order: Sequence[Any] = ()) -> list[Action]:
-        # imported here: the service never asks for actions as values and starts faster without that room
-        from lifecycle_ml.actions.plan import Action
-
-        columns = [column for column in actions.c if column.name not in {"changed_at", "escalated"}]
-        question = sa.select(*columns).where(*where).order_by(*order, actions.c.action_id)
+        question = sa.select(*happenings.COLUMNS).where(*where).order_by(*order, actions.c.action_id)
         with self._reading() as connection:
             return [Action(**row) for row in connection.execute(question).mappings()]
-
-
-def _record(connection: sa.Connection, publication_id: int, event: ActionEvent) -> None:
-    """Write one event and the action as it stands after it, unless the ledger has it already."""
-    action = asdict(event.action)
-    known = sa.select(ledger.c.event_id).where(
-        ledger.c.action_id == action["action_id"],
-        ledger.c.kind == event.kind,
-        ledger.c.at == naive_utc(event.at),
-    )
-    if connection.execute(known).first():
-        return
-    its_own = actions.c.action_id == action["action_id"]
-    before = connection.execute(sa.select(actions.c.escalated).where(its_own)).scalar()
-    escalated = bool(before) or event.kind == "escalated"
-    connection.execute(sa.delete(actions).where(its_own))
-    connection.execute(sa.insert(actions).values(**action, escalated=escalated, changed_at=event.at))
-    connection.execute(
-        sa.insert(ledger).values(
-            publication_id=publication_id,
-            kind=event.kind,
-            at=event.at,
-            action_id=action["action_id"],
-            account_id=action["account_id"],
-            by="lifecycle",
-            because=event.because,
-            action=lists.plain(action),
-        )
-    )
 
 
 def _chunks(ids: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from datetime import date, datetime, timedelta
 
-from lifecycle_ml.actions.plan import Action, ActionEvent
+from lifecycle_ml.actions.action import Action, ActionEvent
 from lifecycle_ml.service.api import examples
 from lifecycle_ml.store.rows import StoredReading
 

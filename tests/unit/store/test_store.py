@@ -315,16 +315,20 @@ def test_readers_never_see_a_mixture_while_publications_arrive(store, url):
     readers = [threading.Thread(target=read) for _ in range(3)]
     for reader in readers:
         reader.start()
-    for step in range(1, 13):
-        color = colors[step % 2]
-        at = NOW + step * WEEK
-        told = event(
-            "opened" if color == "red" else "closed", at, status="open" if color == "red" else "closed"
-        )
-        publish(
-            store, *(reading(each, color) for each in ids), as_of=AS_OF + step * WEEK, now=at, events=[told]
-        )
-    ended.set()
+    try:
+        for step in range(1, 13):
+            color = colors[step % 2]
+            at = NOW + step * WEEK
+            its_own = {"action_id": f"act-{(step + 1) // 2}"}
+            told = (
+                event("opened", at, **its_own)
+                if color == "red"
+                else event("closed", at, status="closed", **its_own)
+            )
+            rows = [reading(each, color) for each in ids]
+            publish(store, *rows, as_of=AS_OF + step * WEEK, now=at, events=[told])
+    finally:
+        ended.set()
     for reader in readers:
         reader.join()
     assert torn == []
@@ -387,6 +391,30 @@ def test_a_database_that_is_none_is_a_store_error(tmp_path):
 
     with pytest.raises(StoreError, match="file is not a database"):
         Store.open(f"sqlite:///{tmp_path}/letter.txt")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("ALTER TABLE readings DROP COLUMN expansion_band", "readings lacks expansion_band"),
+        ("ALTER TABLE actions ADD COLUMN mood TEXT", "actions has mood"),
+    ],
+)
+def test_a_store_of_another_version_is_refused_in_words(store, url, change, said):
+    """Not with SQL at the first question, and nothing in it is changed."""
+    with store._engine.begin() as connection:
+        connection.exec_driver_sql(change)
+
+    with pytest.raises(StoreError, match=rf"another version .*\({said}\).*Point LIFECYCLE_STORE_URL"):
+        Store.open(url)
+
+
+def test_a_store_is_opened_while_another_one_writes(store, url):
+    """A service that starts during a nightly run does not wait for it."""
+    with store._writing():
+        started = time.perf_counter()
+        Store.open(url).close()
+        assert time.perf_counter() - started < 5
 
 
 def test_a_large_book_is_written_in_batches_and_listed_at_once(store):
