@@ -1,4 +1,4 @@
-"""Colours become work: a pure function from states and open actions to events.
+"""Needs become work: a pure function from today's accounts and open actions to events.
 
 All steps of a playbook are opened together at the onset, each with its own due date counted from then: a
 CRM shows the whole plan, and no step waits unseen for another to be ticked off.
@@ -6,31 +6,37 @@ CRM shows the whole plan, and no step waits unseen for another to be ticked off.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Final
 
 import pandas as pd
 
-from lifecycle_ml.actions.action import UNFINISHED, Action, ActionEvent, Status, action_id_of
-from lifecycle_ml.actions.playbooks import Plan, Playbooks, Step
-from lifecycle_ml.actions.team import Team
+from lifecycle_ml.actions.action import UNFINISHED, Action, ActionEvent, action_id_of
+from lifecycle_ml.actions.desk import Desk
+from lifecycle_ml.actions.needs import Need, Today, episode_of, look_at
+from lifecycle_ml.actions.rulebook import ActionRules
+from lifecycle_ml.actions.steps import Step
+from lifecycle_ml.actions.triggers import PREFIX as TRIGGER
 from lifecycle_ml.health.state import HealthState
 
-__all__ = ["Action", "ActionEvent", "ended_in_episode", "plan_actions"]
+_NO_STEP: Final = "the workspace no longer asks for this step"
+_RANK: Final = {"playbook": 0, "checkpoint": 0, "renewal_data": 1, "stage": 1, "trigger": 2}
+"""Keeping comes before upkeep, and upkeep before growing; within a rank the ARR kept per hour decides."""
 
 
 def ended_in_episode(actions: Iterable[Action], states: Mapping[str, HealthState]) -> list[Action]:
-    """Return the finished actions that belong to their account's running episode."""
+    """Return the finished actions that still answer something.
+
+    Of playbooks those of their account's running episode. Those of other kinds all pass: `plan_actions`
+    knows by itself how long they count.
+    """
     return [
         action
         for action in actions
         if action.status not in UNFINISHED
-        and action.account_id in states
-        and action.action_id
-        == action_id_of(action.account_id, action.playbook, action.step, states[action.account_id].since)
+        and (action.kind != "playbook" or _in_episode(action, states.get(action.account_id)))
     ]
 
 
@@ -39,72 +45,153 @@ def plan_actions(
     states: Mapping[str, HealthState],
     open_actions: Sequence[Action],
     recent: Sequence[Action],
-    playbooks: Playbooks,
-    team: Team,
+    rules: ActionRules,
     now: datetime,
 ) -> list[ActionEvent]:
-    """Return what must happen to actions now: closings, then escalations, then openings in order of worth.
+    """Return what must happen to actions now: closings, wakings, escalations, openings in order of worth.
 
-    Closings:    an action whose account recovered, changed colour, or is no longer a customer.
+    Closings:    an action whose need is gone: the account recovered, changed colour, is no longer a
+                 customer; the renewal is signed or its date moved; the record is complete; the account left
+                 the stage; the account turned red above an expansion task; its sign passed and it is late.
+    Wakings:     a snoozed action whose time has come; it escalates the step's usual days later at soonest.
     Escalations: once per level, dated when the level fell due; a late run catches up on every level passed.
-    Openings:    every step of the playbook of each yellow and red account that is neither open nor in
-                 `recent`. Ordered by ARR kept per hour; what does not fit into its owner's hours goes to the
-                 role's lead as `over_capacity`, with the same due date. Open work never exceeds a week's
-                 hours of its owner.
+    Openings:    every step of the playbook of each yellow and red account and of each checkpoint reached, and
+                 the work that can wait: renewal data, tasks of stages, tasks of triggers. Each need once:
+                 nothing that is open or in `recent` is opened again in its episode or cool-down. Work that
+                 does not fit into its owner's hours goes to the role's lead as `over_capacity`, with the same
+                 due date; work that can wait stays unopened until somebody has the hours. Open work never
+                 exceeds a week's hours of its owner. Red waits for no cool-down and no budget.
 
-    `scored` needs account_id, name, owner, arr, risk, reason, reason_label, evidence_says. `recent` holds the
-    finished actions of running episodes (`ended_in_episode`), which are never opened twice, and those that
-    ended within `playbooks.cool_down`: for their account and reason yellow opens nothing, red always does.
+    `scored` is the scored table with reason_label and evidence_says (all rows of one as_of); `states` may
+    also hold accounts it lacks, whose contract lapsed a short while ago: their actions stay and escalate.
+    `recent` holds finished actions: what `ended_in_episode` gives of those of the running episodes and those
+    that ended within `rules.recall`, and all that ended within `rules.playbooks.cool_down`: for their account
+    and reason yellow opens nothing.
+
     Planning again with the events applied gives no events. `now` is naive UTC.
     """
-    wanted = {account_id: _wanted(account_id, state, playbooks) for account_id, state in states.items()}
+    today = look_at(scored, states, rules)
     events: list[ActionEvent] = []
     kept: list[Action] = []
     for action in open_actions:
-        because = _ended(action, states.get(action.account_id), wanted)
+        because = _ended(action, states.get(action.account_id), today, rules, now)
         if because is None:
             kept.append(action)
         else:
-            closed = replace(action, status="closed", escalates_at=None)
+            closed = replace(action, status="closed", escalates_at=None, snoozed_until=None)
             events.append(ActionEvent("closed", now, closed, because))
     ended = [*recent, *(event.action for event in events)]
-    for action in kept:
-        events.extend(_escalations(action, playbooks, team, now))
-    events.extend(_openings(scored, states, wanted, kept, ended, playbooks, team, now))
+    desk = Desk(rules.team, kept, ended, now)
+    for at, action in enumerate(kept):
+        steps = [*_waking(action, desk, rules, now)]
+        kept[at] = steps[-1].action if steps else action
+        steps += _escalations(kept[at], rules, now)
+        kept[at] = steps[-1].action if steps else action
+        events.extend(steps)
+    events.extend(_openings(today.needs, states, kept, ended, desk, rules, now))
     return events
 
 
-def _wanted(account_id: str, state: HealthState, playbooks: Playbooks) -> dict[str, tuple[Plan, Step]]:
-    """Return the actions an account's running episode calls for, by id."""
-    if state.color == "green":
-        return {}
-    name = state.playbook if state.playbook in playbooks.by_id else None
-    # A playbook that was renamed since the onset is replaced by the one that answers the same reason now.
-    plan = playbooks.by_id[name or playbooks.choose(state.color, state.reason or "unknown")]
-    return {
-        action_id_of(account_id, plan.id, step.id, state.since): (plan, step) for step in plan.playbook.steps
-    }
+def _in_episode(action: Action, state: HealthState | None) -> bool:
+    if state is None:
+        return False
+    return action.action_id == action_id_of(action.account_id, action.playbook, action.step, state.since)
 
 
-def _ended(action: Action, state: HealthState | None, wanted: Mapping[str, Mapping[str, Any]]) -> str | None:
+def _ended(
+    action: Action, state: HealthState | None, today: Today, rules: ActionRules, now: datetime
+) -> str | None:
+    """Return why an action's need is gone, None while it is not."""
     if state is None:
         return "the account is no longer a customer"
-    if action.action_id in wanted[action.account_id]:
+    if action.account_id not in today.rows:
         return None
-    if state.color == "green":
+    match action.kind:
+        case "playbook":
+            return _episode_over(action, state, rules)
+        case "checkpoint":
+            return _term_over(action, today, rules)
+        case "trigger":
+            return _growth_over(action, state, today, rules, now)
+        case "renewal_data":
+            return None if action.account_id in today.problems else "nothing is missing any more"
+        case "stage":
+            return _stage_over(action, today, rules)
+
+
+def _episode_over(action: Action, state: HealthState, rules: ActionRules) -> str | None:
+    plan = episode_of(state, rules.playbooks)
+    if plan is None:
         return f"recovered: green since {state.since}"
+    if action.playbook == plan.id and _in_episode(action, state):
+        return None if rules.step_of(action) else _NO_STEP
     if not action.playbook.endswith(f"_{state.color}"):
         return f"the account turned {state.color} on {state.since}"
-    return "the playbook no longer asks for this step"
+    return _NO_STEP
 
 
-def _escalations(action: Action, playbooks: Playbooks, team: Team, now: datetime) -> list[ActionEvent]:
-    plan = playbooks.by_id[action.playbook].playbook
-    days = next(step.escalates_after_days for step in plan.steps if step.id == action.step)
-    events = []
+def _term_over(action: Action, today: Today, rules: ActionRules) -> str | None:
+    renewal = today.renewals.get(action.account_id)
+    if renewal is None:
+        return "the contract no longer has an end"
+    same_term = action.action_id == action_id_of(
+        action.account_id, action.playbook, action.step, renewal.renewal_on
+    )
+    if not same_term:
+        return f"the renewal date moved to {renewal.renewal_on}"
+    if not renewal.checkpoints:
+        return "nothing is left to prepare: the next contract is signed"
+    return None if rules.step_of(action) else _NO_STEP
+
+
+def _growth_over(
+    action: Action, state: HealthState, today: Today, rules: ActionRules, now: datetime
+) -> str | None:
+    if state.color == "red":
+        return f"the account turned red on {state.since}: it is kept before it is grown"
+    if rules.step_of(action) is None:
+        return _NO_STEP
+    fired = today.fired.get(action.account_id, frozenset())
+    late = action.due_at is not None and action.due_at <= now
+    # Ratios wobble around their limit: a sign that is gone for a day ends nothing that is still in time.
+    if late and action.playbook.removeprefix(TRIGGER) not in fired:
+        return "the sign has passed"
+    return None
+
+
+def _stage_over(action: Action, today: Today, rules: ActionRules) -> str | None:
+    if rules.step_of(action) is None:
+        return _NO_STEP
+    here = today.asked[action.playbook]
+    if action.account_id not in here:
+        stage, _ = rules.stages.tasks[action.playbook]
+        return f"the account left the stage {rules.stages.file.stages[stage].label}"
+    return "it is no longer called for" if here[action.account_id] is False else None
+
+
+def _waking(action: Action, desk: Desk, rules: ActionRules, now: datetime) -> list[ActionEvent]:
+    if action.status != "snoozed" or (action.snoozed_until is not None and action.snoozed_until > now):
+        return []
+    woke_at = action.snoozed_until or now
+    again = woke_at + timedelta(days=_escalates_after(action, rules))
+    woken = replace(
+        action,
+        status=desk.wake(action),
+        snoozed_until=None,
+        # Who is reminded after weeks needs a moment to act before somebody is told.
+        escalates_at=None if action.escalates_at is None else max(action.escalates_at, again),
+    )
+    return [ActionEvent("woken", woke_at, woken, f"its time has come, as set: {woke_at:%Y-%m-%d %H:%M} UTC")]
+
+
+def _escalations(action: Action, rules: ActionRules, now: datetime) -> list[ActionEvent]:
+    events: list[ActionEvent] = []
+    if action.status == "snoozed":
+        return events
+    days = _escalates_after(action, rules)
     while action.escalates_at is not None and action.escalates_to is not None and action.escalates_at <= now:
         told, at = action.escalates_to, action.escalates_at
-        above = team.roles[told].escalates_to if told in team.roles else None
+        above = rules.team.roles[told].escalates_to if told in rules.team.roles else None
         action = replace(
             action,
             escalates_to=above or told,
@@ -114,132 +201,101 @@ def _escalations(action: Action, playbooks: Playbooks, team: Team, now: datetime
     return events
 
 
+def _escalates_after(action: Action, rules: ActionRules) -> int:
+    step = rules.step_of(action)
+    # Only an account that has left the table keeps a step the workspace has dropped.
+    return step.escalates_after_days if step else 7
+
+
 def _openings(
-    scored: pd.DataFrame,
+    needs: Sequence[Need],
     states: Mapping[str, HealthState],
-    wanted: Mapping[str, Mapping[str, tuple[Plan, Step]]],
     kept: Sequence[Action],
     ended: Sequence[Action],
-    playbooks: Playbooks,
-    team: Team,
+    desk: Desk,
+    rules: ActionRules,
     now: datetime,
 ) -> list[ActionEvent]:
     known = {action.action_id for action in (*kept, *ended)}
-    cooling = _cooling(ended, wanted, playbooks)
-    needs = [
-        (account_id, action_id, plan, step)
-        for account_id, calls in wanted.items()
-        for action_id, (plan, step) in calls.items()
-        if action_id not in known and (plan.color == "red" or (account_id, plan.reason) not in cooling)
-    ]
-    rows = _rows(scored, {account_id for account_id, *_ in needs})
-    worth = {account_id: _worth(row, wanted[account_id]) for account_id, row in rows.items()}
-    needs = [need for need in needs if need[0] in rows]
-    needs.sort(key=lambda need: (-worth[need[0]], need[0]))  # stable: steps stay in their order
-    desk = _Desk(team, kept, playbooks)
+    held = _held_back(needs, states, kept, ended, rules, now)
     opened = []
-    for account_id, action_id, plan, step in needs:
-        row, state = rows[account_id], states[account_id]
-        owner, status = desk.give(step, row["owner"] if step.owner_role == "csm" else None)
-        due_at = now + timedelta(days=step.sla_days)
-        above = step.escalates_to or team.roles[step.owner_role].escalates_to
-        assert above is not None, "a step without anybody above it passed the check"
-        action = Action(
-            action_id=action_id,
-            account_id=account_id,
-            playbook=plan.id,
-            step=step.id,
-            title=step.title,
-            owner_role=step.owner_role,
-            owner=owner,
-            opened_at=now,
-            due_at=due_at,
-            why=_why(plan, row, state),
-            escalates_to=team.first_told(above, _number(row["arr"])),
-            escalates_at=due_at + timedelta(days=step.escalates_after_days),
-            status=status,
-            arr_kept_per_hour=round(worth[account_id], 2),
-            hours=step.hours,
-        )
-        opened.append(ActionEvent("opened", now, action, state.because or ""))
+    for need in sorted(needs, key=lambda need: (_RANK[need.kind], -need.worth, need.account_id)):
+        if (need.account_id, need.playbook) in held:
+            continue
+        steps = [
+            (step, named)
+            for step, named in zip(need.steps, need.named, strict=True)
+            if need.action_id(step) not in known
+        ]
+        given = desk.give(need, steps) if steps else None
+        for (step, _), (owner, status) in zip(steps, given or (), strict=given is not None):
+            due_at = now + timedelta(days=step.sla_days)
+            action = Action(
+                action_id=need.action_id(step),
+                account_id=need.account_id,
+                playbook=need.playbook,
+                step=step.id,
+                title=step.title,
+                owner_role=step.owner_role,
+                owner=owner,
+                opened_at=now,
+                due_at=due_at,
+                why=need.why,
+                escalates_to=rules.team.first_told(_above(step, rules), need.arr),
+                escalates_at=due_at + timedelta(days=step.escalates_after_days),
+                status=status,
+                arr_kept_per_hour=round(need.worth, 2),
+                kind=need.kind,
+                hours=step.hours,
+            )
+            opened.append(ActionEvent("opened", now, action, need.because))
     return opened
 
 
-class _Desk:
-    """Who has how many hours left. Open work counts against its owner until it is done."""
-
-    def __init__(self, team: Team, kept: Sequence[Action], playbooks: Playbooks) -> None:
-        self._team = team
-        self._load: dict[str, float] = defaultdict(float)
-        for action in kept:
-            if action.owner is not None and action.status == "open":
-                steps = playbooks.by_id[action.playbook].playbook.steps
-                self._load[action.owner] += next(step.hours for step in steps if step.id == action.step)
-
-    def give(self, step: Step, named: str | None) -> tuple[str, Status]:
-        """Return owner and status; `named` is the person the account itself names."""
-        people = [named] if named else [person.name for person in self._team.roles[step.owner_role].people]
-        if not people:
-            # Nobody holds the role: its lead does the work, which is not a matter of hours.
-            return self._team.lead(step.owner_role), "open"
-        owner = max(people, key=lambda person: self._free(step.owner_role, person))
-        if step.hours > self._free(step.owner_role, owner):
-            return self._team.lead(step.owner_role), "over_capacity"
-        self._load[owner] += step.hours
-        return owner, "open"
-
-    def _free(self, role: str, person: str) -> float:
-        return self._team.hours(role, person) - self._load[person]
+def _above(step: Step, rules: ActionRules) -> str:
+    above = step.escalates_to or rules.team.roles[step.owner_role].escalates_to
+    assert above is not None, "a step without anybody above it passed the check"
+    return above
 
 
-def _cooling(
+def _held_back(
+    needs: Sequence[Need],
+    states: Mapping[str, HealthState],
+    kept: Sequence[Action],
     ended: Sequence[Action],
-    wanted: Mapping[str, Mapping[str, Any]],
-    playbooks: Playbooks,
+    rules: ActionRules,
+    now: datetime,
 ) -> set[tuple[str, str]]:
-    """Return (account, reason) pairs for which something of an earlier episode ended a short while ago."""
-    return {
-        (action.account_id, playbooks.by_id[action.playbook].reason)
+    """Return (account, playbook) pairs of needs that must wait for a cool-down; never those of red.
+
+    Yellow waits after work for the same account and reason, of an earlier episode, ended. What has a
+    cool-down of its own waits from the opening of the last such action, and while one is unfinished.
+    """
+    reasons = {
+        (action.account_id, rules.playbooks.by_id[action.playbook].reason)
         for action in ended
-        if action.playbook in playbooks.by_id and action.action_id not in wanted.get(action.account_id, {})
+        if action.kind == "playbook"
+        and action.playbook in rules.playbooks.by_id
+        and not _in_episode(action, states.get(action.account_id))
     }
+    last: dict[tuple[str, str], datetime] = {}
+    for action in (*kept, *ended):
+        key = (action.account_id, action.playbook)
+        last[key] = max(last.get(key, action.opened_at), action.opened_at)
+    unfinished = {(action.account_id, action.playbook) for action in kept}
+    held = set()
+    for need in needs:
+        key = (need.account_id, need.playbook)
+        if need.kind == "playbook":
+            plan = rules.playbooks.by_id[need.playbook]
+            cooling = plan.color != "red" and (need.account_id, plan.reason) in reasons
+        elif need.cool_down is not None:
+            cooling = key in unfinished or (key in last and last[key] > now - need.cool_down)
+        else:
+            cooling = False
+        if cooling:
+            held.add(key)
+    return held
 
 
-def _rows(scored: pd.DataFrame, account_ids: set[str]) -> dict[str, dict[str, Any]]:
-    columns = ["account_id", "name", "owner", "arr", "risk", "reason", "reason_label", "evidence_says"]
-    chosen = scored.loc[scored["account_id"].isin(account_ids), columns]
-    records: list[dict[str, Any]] = [
-        {str(key): None if pd.isna(value) else value for key, value in row.items()}
-        for row in chosen.to_dict("records")
-    ]
-    return {row["account_id"]: row for row in records}
-
-
-def _worth(row: Mapping[str, Any], calls: Mapping[str, tuple[Plan, Step]]) -> float:
-    """Expected ARR kept per hour: ARR at risk x the share the playbook keeps / the hours it takes."""
-    plan, _ = next(iter(calls.values()))
-    return _number(row["arr"]) * _number(row["risk"]) * plan.playbook.keeps / plan.playbook.hours
-
-
-def _number(value: Any) -> float:
-    return 0.0 if value is None else float(value)
-
-
-def _why(plan: Plan, row: Mapping[str, Any], state: HealthState) -> str:
-    # The reason was latched at the onset; evidence of another reason would not explain this action.
-    today = row["reason"] == plan.reason
-    text = plan.playbook.why.format(
-        name=row["name"] or row["account_id"],
-        color=state.color,
-        reason=(row["reason_label"] if today else None) or plan.playbook.title,
-        evidence=_sentence((row["evidence_says"] if today else None) or state.because or ""),
-        because=state.because or "",
-    )
-    return " ".join(text.split())
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    if not text:
-        return ""
-    return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+__all__ = ["Action", "ActionEvent", "ended_in_episode", "plan_actions"]

@@ -9,7 +9,9 @@ from typing import Final
 
 from pydantic import Field, field_validator, model_validator
 
+from lifecycle_ml.actions.steps import Step, check_steps
 from lifecycle_ml.actions.team import Team
+from lifecycle_ml.actions.templates import check_fields
 from lifecycle_ml.errors import ConfigError, did_you_mean
 from lifecycle_ml.health.predicate import Predicate, require_known
 from lifecycle_ml.health.scored import SCORED_COLUMNS, columns_of_rules
@@ -21,19 +23,6 @@ UNKNOWN: Final = "unknown"
 REASONS: Final = (*CATEGORIES, UNKNOWN)
 COLORS: Final = ("red", "yellow")
 WHY_FIELDS: Final = ("name", "color", "reason", "evidence", "because")
-
-
-class Step(Strict):
-    """One thing one person does: a title they can act on, and what happens when it slips."""
-
-    id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    title: str = Field(min_length=8)
-    owner_role: str
-    sla_days: int = Field(ge=1)
-    hours: float = Field(gt=0)
-    escalates_after_days: int = Field(ge=1)
-    escalates_to: str | None = None
-    """Default: the role above the owner's in team.toml."""
 
 
 class Playbook(Strict):
@@ -49,12 +38,7 @@ class Playbook(Strict):
     @field_validator("why")
     @classmethod
     def _known_fields(cls, value: str) -> str:
-        try:
-            value.format(**dict.fromkeys(WHY_FIELDS, ""))
-        except (KeyError, IndexError, ValueError) as error:
-            shown = ", ".join(f"{{{name}}}" for name in WHY_FIELDS)
-            raise ValueError(f"braces may hold only {shown}") from error
-        return value
+        return check_fields(value, WHY_FIELDS)
 
     @property
     def hours(self) -> float:
@@ -66,7 +50,14 @@ class PlaybooksFile(Strict):
     """serving/playbooks.toml as written: playbooks by reason, then colour."""
 
     cool_down_days: int = Field(ge=0)
+    growing_and_at_risk: str = ""
+    """Said in addition where expansion is likely too: both at once are a conversation of its own."""
     playbooks: Mapping[str, Mapping[str, Playbook]]
+
+    @field_validator("growing_and_at_risk")
+    @classmethod
+    def _known_fields(cls, value: str) -> str:
+        return check_fields(value, WHY_FIELDS)
 
     @model_validator(mode="after")
     def _every_reason_and_color(self) -> PlaybooksFile:
@@ -140,28 +131,7 @@ def check_playbooks(file: PlaybooksFile, features: Collection[str], team: Team) 
         for color, playbook in by_color.items():
             where = f"{FILE} playbooks.{reason}.{color}"
             require_known(playbook.recovers_when, numbers, f"{where}.recovers_when")
-            ids = [step.id for step in playbook.steps]
-            for step in playbook.steps:
-                if ids.count(step.id) > 1:
-                    raise ConfigError(
-                        f"{where}: step {step.id!r} occurs twice; ids of steps make the ids of actions."
-                    )
-                _check_roles(step, team, f"{where} step {step.id!r}")
+            check_steps(playbook.steps, team, where)
             plan = Plan(id=f"{reason}_{color}", reason=reason, color=color, playbook=playbook)
             plans[plan.id] = plan
     return Playbooks(file=file, by_id=plans)
-
-
-def _check_roles(step: Step, team: Team, where: str) -> None:
-    for role in (step.owner_role, step.escalates_to):
-        if role is not None and role not in team.roles:
-            raise ConfigError(
-                f"{where}: no role {role!r} in serving/team.toml.{did_you_mean(role, team.roles)}"
-            )
-    if step.escalates_to is None and team.roles[step.owner_role].escalates_to is None:
-        raise ConfigError(f"{where}: nobody stands above {step.owner_role!r}; name escalates_to.")
-    told = step.escalates_to
-    if told is not None and step.owner_role in (told, *team.chain(told)):
-        raise ConfigError(
-            f"{where}: escalation runs in a circle: {told!r} leads back to {step.owner_role!r}, who is late."
-        )

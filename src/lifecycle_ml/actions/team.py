@@ -46,6 +46,15 @@ class ArrLevel(Strict):
     role: str
 
 
+class Budgets(Strict):
+    """How much work that can wait one person is given, so that accounts at risk find somebody with time."""
+
+    expansion_tasks_a_week: int = Field(default=3, ge=0)
+    """Expansion tasks opened for one owner in any seven days."""
+    share_that_can_wait: float = Field(default=0.4, ge=0, le=1)
+    """Share of an owner's hours that expansion, upkeep of renewal data and stage tasks may take together."""
+
+
 class Team(Strict):
     """serving/team.toml. Every role used exists, no chain of escalation runs in a circle, and each ends with
     a person, so that every action has an owner. Customer success managers are named by accounts.csm_owner.
@@ -53,6 +62,7 @@ class Team(Strict):
 
     roles: Mapping[str, Role]
     escalation: tuple[ArrLevel, ...] = ()
+    budgets: Budgets = Budgets()
 
     @model_validator(mode="after")
     def _chains_end_with_a_person(self) -> Team:
@@ -84,18 +94,23 @@ class Team(Strict):
             role = following
         return tuple(above)
 
-    def lead(self, role: str) -> str:
-        """Return the person work of `role` goes to when its own people cannot take it."""
+    def lead(self, role: str) -> tuple[str, str]:
+        """Return role and person that work of `role` goes to when its own people cannot take it."""
         for name in (*self.chain(role), role):
             if self.roles[name].people:
-                return self.roles[name].people[0].name
+                return name, self.roles[name].people[0].name
         raise AssertionError("a chain of escalation without people passed the check")
 
     def hours(self, role: str, person: str) -> float:
-        """Return the hours a week `person` has for actions; people not listed have their role's hours."""
-        for known in self.roles[role].people:
-            if known.name == person and known.hours_a_week is not None:
-                return known.hours_a_week
+        """Return the hours a week `person` has for actions, in `role` or whichever role lists them.
+
+        People nobody lists have the hours of `role`.
+        """
+        for name in (role, *self.roles):
+            for known in self.roles[name].people:
+                if known.name == person:
+                    own = known.hours_a_week
+                    return self.roles[name].hours_a_week if own is None else own
         return self.roles[role].hours_a_week
 
     def first_told(self, role: str, arr: float) -> str:

@@ -13,21 +13,16 @@ from hypothesis import strategies as st
 
 from lifecycle_ml.actions.action import UNFINISHED, action_id_of
 from lifecycle_ml.actions.plan import ended_in_episode, plan_actions
-from lifecycle_ml.actions.playbooks import COLORS, REASONS, PlaybooksFile, check_playbooks
-from lifecycle_ml.actions.team import Team, load_team
+from lifecycle_ml.actions.playbooks import COLORS, REASONS
+from lifecycle_ml.actions.rulebook import load_action_rules
+from lifecycle_ml.actions.team import Team
 from lifecycle_ml.health.state import HealthState
+from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.workspace import load_workspace, standard_root
 
 WORKSPACE = load_workspace(standard_root())
-TEAM = load_team(WORKSPACE)
-FILE = WORKSPACE.load("serving", "playbooks.toml", PlaybooksFile)
-FEATURES = {
-    predicate.feature
-    for by_color in FILE.playbooks.values()
-    for playbook in by_color.values()
-    for predicate in playbook.recovers_when
-}
-PLAYBOOKS = check_playbooks(FILE, FEATURES, TEAM)
+RULES = load_action_rules(WORKSPACE, load_features(WORKSPACE).names)
+TEAM, PLAYBOOKS = RULES.team, RULES.playbooks
 DAY = date(2026, 6, 1)
 NOW = datetime.fromisoformat("2026-06-01T02:00")
 GREEN = HealthState(color="green", since=DAY)
@@ -45,12 +40,13 @@ def state(color="red", reason="champion_left", since=DAY):
 
 def scored(*accounts, **given_):
     base = {"name": "Acme", "owner": "Dana", "arr": 12_000.0, "risk": 0.4, "reason": "champion_left"}
+    base |= {"as_of": pd.Timestamp(DAY), "health": "red", "stage": "adoption"}
     base |= {"reason_label": "Champion left", "evidence_says": "no champion among 4 contacts"}
     return pd.DataFrame([{"account_id": account, **base, **given_} for account in accounts or ("A",)])
 
 
 def plan(table, states, open_actions=(), recent=(), now=NOW, team=TEAM):
-    return plan_actions(table, states, open_actions, recent, PLAYBOOKS, team, now)
+    return plan_actions(table, states, open_actions, recent, replace(RULES, team=team), now)
 
 
 def apply(actions, events):
@@ -297,7 +293,7 @@ def test_a_step_removed_from_the_playbook_closes_its_action():
 
     events = plan(scored(), {"A": state()}, [stale])
 
-    assert (events[0].kind, events[0].because) == ("closed", "the playbook no longer asks for this step")
+    assert (events[0].kind, events[0].because) == ("closed", "the workspace no longer asks for this step")
 
 
 COLORINGS = st.lists(

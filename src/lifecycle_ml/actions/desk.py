@@ -1,0 +1,87 @@
+"""Who gets a piece of work, and what becomes of it when they have no time left."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from lifecycle_ml.actions.action import Action, Status
+from lifecycle_ml.actions.needs import Need
+from lifecycle_ml.actions.rulebook import WEEK
+from lifecycle_ml.actions.steps import Step
+from lifecycle_ml.actions.team import Team
+
+Given = tuple[str, Status]
+_ROUNDING = 1e-9
+
+
+class Desk:
+    """Knows the hours everybody has left. Open and sleeping work counts against its owner until done."""
+
+    def __init__(self, team: Team, kept: Sequence[Action], ended: Sequence[Action], now: datetime) -> None:
+        self._team = team
+        self._load: dict[str, float] = defaultdict(float)
+        for action in kept:
+            if action.owner is not None and action.status in ("open", "snoozed"):
+                self._load[action.owner] += action.hours
+        self._expansion = Counter(
+            action.owner
+            for action in (*kept, *ended)
+            if action.kind == "trigger" and action.opened_at > now - WEEK and action.owner is not None
+        )
+
+    def wake(self, action: Action) -> Status:
+        """Return the status a sleeping action wakes to: open, if its owner has the hours for everything."""
+        if action.owner is None or self._free(action.owner_role, action.owner) >= -_ROUNDING:
+            return "open"
+        self._load[action.owner] -= action.hours
+        return "over_capacity"
+
+    def give(self, need: Need, steps: Sequence[tuple[Step, str | None]]) -> list[Given] | None:
+        """Return owner and status for each step with the person named for it; None: not now.
+
+        Work that cannot wait is always given: beyond its owner's hours it goes to the role's lead as
+        `over_capacity`. Work that can wait is given all or none, within its share of the owners' hours, and
+        expansion tasks only as many a week as the budget allows.
+        """
+        given: list[Given] = []
+        for step, named in steps:
+            found = self._owner(need, step, named)
+            if found is None:
+                for (step_before, _), (owner_before, _) in zip(steps, given, strict=False):
+                    self._take(need, step_before, owner_before, -1)
+                return None
+            role, owner = found
+            if step.hours > self._free(role, owner) + _ROUNDING:
+                given.append((self._team.lead(step.owner_role)[1], "over_capacity"))
+                continue
+            self._take(need, step, owner, 1)
+            given.append((owner, "open"))
+        return given
+
+    def _owner(self, need: Need, step: Step, named: str | None) -> tuple[str, str] | None:
+        """Return the role whose hours count and the person who does a step; None: nobody can now."""
+        role = step.owner_role
+        people = [named] if named else [person.name for person in self._team.roles[role].people]
+        if not people:
+            role, lead = self._team.lead(role)
+            people = [lead]
+        if need.waits:
+            people = [person for person in people if self._may(need, step, role, person)]
+        return (role, max(people, key=lambda person: self._free(role, person))) if people else None
+
+    def _may(self, need: Need, step: Step, role: str, owner: str) -> bool:
+        budgets = self._team.budgets
+        share = self._team.hours(role, owner) * budgets.share_that_can_wait
+        if self._load[owner] + step.hours > share + _ROUNDING:
+            return False
+        return need.kind != "trigger" or self._expansion[owner] < budgets.expansion_tasks_a_week
+
+    def _take(self, need: Need, step: Step, owner: str, times: int) -> None:
+        self._load[owner] += times * step.hours
+        if need.kind == "trigger":
+            self._expansion[owner] += times
+
+    def _free(self, role: str, person: str) -> float:
+        return self._team.hours(role, person) - self._load[person]

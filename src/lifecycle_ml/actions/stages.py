@@ -1,0 +1,159 @@
+"""serving/stages.toml: where an account stands in its life with us, and what each stage asks for.
+
+An account stays in its stage until the stage's exit is true. Then, and when it is first seen, it takes the
+first stage of the file that it may enter; where there is none it takes the last, which is therefore always
+open. A condition that cannot be told neither lets an account in nor out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import pandas as pd
+from pydantic import Field, field_validator, model_validator
+
+from lifecycle_ml.actions.steps import Step, check_steps
+from lifecycle_ml.actions.team import Team
+from lifecycle_ml.actions.templates import check_fields
+from lifecycle_ml.conditions.evaluate import evaluate
+from lifecycle_ml.conditions.parse import Condition, parse_condition
+from lifecycle_ml.errors import ConfigError, did_you_mean
+from lifecycle_ml.health.scored import columns_of_rules
+from lifecycle_ml.workspace import Strict, Workspace
+
+FILE: Final = "serving/stages.toml"
+STAGES: Final = ("hand_off", "onboarding", "renewal", "growth", "adoption")
+"""In the order in which an account takes them; the last one takes everybody else."""
+PREFIX: Final = "stage_"
+WHY_FIELDS: Final = ("name", "stage", "standing")
+
+
+class Task(Strict):
+    """Work a stage asks for while its condition holds."""
+
+    when: str
+    why: str
+    keeps: float = Field(gt=0, le=1)
+    steps: tuple[Step, ...] = Field(min_length=1, max_length=3)
+
+    @field_validator("why")
+    @classmethod
+    def _known_fields(cls, value: str) -> str:
+        return check_fields(value, WHY_FIELDS)
+
+    @property
+    def hours(self) -> float:
+        """Hours all steps take together."""
+        return sum(step.hours for step in self.steps)
+
+
+class Stage(Strict):
+    """One stage: how an account gets in and out, and the tasks it asks for."""
+
+    label: str
+    enters: str
+    exits: str
+    tasks: Mapping[str, Task] = Field(default_factory=dict)
+
+
+class StagesFile(Strict):
+    """serving/stages.toml as written."""
+
+    cool_down_days: int = Field(ge=1)
+    stages: Mapping[str, Stage]
+
+    @model_validator(mode="after")
+    def _all_stages(self) -> StagesFile:
+        for name in self.stages:
+            if name not in STAGES:
+                raise ConfigError(f"{FILE}: no stage {name!r}.{did_you_mean(name, STAGES)}")
+        missing = [name for name in STAGES if name not in self.stages]
+        if missing:
+            raise ConfigError(f"{FILE}: stages missing: {', '.join(missing)}.")
+        return self
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Checked stages: every feature and role they use exists. Build it with `load_stages`."""
+
+    file: StagesFile
+    conditions: Mapping[str, Condition]
+    """By `<stage>.enters`, `<stage>.exits` and `<stage>.tasks.<task>`."""
+
+    @property
+    def cool_down(self) -> timedelta:
+        """Time after a task was opened during which it is not opened again for the same account."""
+        return timedelta(days=self.file.cool_down_days)
+
+    @property
+    def tasks(self) -> dict[str, tuple[str, Task]]:
+        """Each task with its stage, by the name its actions carry in `playbook`."""
+        return {
+            f"{PREFIX}{stage}_{name}": (stage, task)
+            for stage in STAGES
+            for name, task in self.file.stages[stage].tasks.items()
+        }
+
+    def unavailable(self, columns: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Return conditions that read features `columns` lack; they are judged as if those were empty."""
+        lacking = {
+            f"stages.{name}": tuple(column for column in condition.columns if column not in columns)
+            for name, condition in self.conditions.items()
+        }
+        return {name: missing for name, missing in lacking.items() if missing}
+
+
+def stages_of(scored: pd.DataFrame, prior: Mapping[str, str | None], stages: Stages) -> list[str]:
+    """Return the stage of every account of `scored`, in its order; never null.
+
+    `scored` is the scored table (stage aside), `prior` the stage of each account's last reading.
+    """
+    wanted = {
+        key: stages.conditions[f"{key}"] for stage in STAGES for key in (f"{stage}.enters", f"{stage}.exits")
+    }
+    answers = judge(scored, wanted)
+    true = {key: answers[key].fillna(value=False).astype(bool).to_numpy() for key in wanted}
+    found = []
+    for at, account_id in enumerate(scored["account_id"]):
+        before = prior.get(account_id)
+        if before in STAGES and not true[f"{before}.exits"][at]:
+            found.append(before)
+            continue
+        # What an account has just left it does not enter again the same day.
+        open_to = (stage for stage in STAGES[:-1] if stage != before and true[f"{stage}.enters"][at])
+        found.append(next(open_to, STAGES[-1]))
+    return found
+
+
+def judge(scored: pd.DataFrame, conditions: Mapping[str, Condition]) -> pd.DataFrame:
+    """Judge conditions over the scored table; columns it lacks count as empty: nothing is known of them."""
+    lacking = {column for condition in conditions.values() for column in condition.columns}.difference(scored)
+    return evaluate(conditions, scored.assign(**dict.fromkeys(sorted(lacking))) if lacking else scored)
+
+
+def load_stages(workspace: Workspace, features: Collection[str], team: Team) -> Stages:
+    """Load serving/stages.toml and check it against `features`, all that are defined, and the team.
+
+    Raises: ConfigError or ConditionError with file, stage and the nearest right name.
+    """
+    return check_stages(workspace.load("serving", "stages.toml", StagesFile), features, team)
+
+
+def check_stages(file: StagesFile, features: Collection[str], team: Team) -> Stages:
+    """Check the features and roles that stages name. Raises: ConfigError, ConditionError."""
+    columns: dict[str, Any] = columns_of_rules(features)
+    # A stage that rested on the stage would rest on itself.
+    about_accounts = {name: kind for name, kind in columns.items() if name != "stage"}
+    conditions = {}
+    for name in STAGES:
+        stage, where = file.stages[name], f"{FILE} stages.{name}"
+        for key, text in (("enters", stage.enters), ("exits", stage.exits)):
+            conditions[f"{name}.{key}"] = parse_condition(text, about_accounts, f"{where}.{key}")
+        for task, entry in stage.tasks.items():
+            conditions[f"{name}.tasks.{task}"] = parse_condition(entry.when, columns, f"{where}.tasks.{task}")
+            check_steps(entry.steps, team, f"{where}.tasks.{task}")
+    return Stages(file=file, conditions=conditions)
