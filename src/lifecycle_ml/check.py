@@ -11,6 +11,7 @@ from typing import Any
 from lifecycle_ml.matrix.feature import Feature, FeatureSet
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.matrix.measures import leaves
+from lifecycle_ml.outcomes.recipe import Recipe, load_recipe
 from lifecycle_ml.reasons.taxonomy import Taxonomy, load_taxonomy
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.tables.examine import examine
@@ -19,6 +20,9 @@ from lifecycle_ml.tables.rules import found
 from lifecycle_ml.tables.schema import CATEGORIES, SCHEMAS, Column
 from lifecycle_ml.tables.source import Tables, survey_tables
 from lifecycle_ml.workspace import Workspace
+
+CHURN = "churn"
+"""The recipe every workspace lives by."""
 
 _ABSENT = {"table_absent", "table_missing"}
 """Rules after which a table is not there."""
@@ -79,7 +83,31 @@ def check(workspace: Workspace, settings: Settings, as_of: date, tables: Tables 
     features = load_features(workspace)
     taxonomy = load_taxonomy(workspace, features.names)
     known = survey_tables(workspace, settings) if tables is None else tables
-    return CheckReport(as_of, price(examine(known, as_of), known, features, taxonomy))
+    findings = required(examine(known, as_of), known, recipes(workspace))
+    return CheckReport(as_of, price(findings, known, features, taxonomy))
+
+
+def recipes(workspace: Workspace) -> list[Recipe]:
+    """Return every recipe of the workspace, by name. Raises: ConfigError for the first that is wrong."""
+    return [load_recipe(workspace, name) for name in sorted(workspace.files("training", ".toml"))]
+
+
+def required(findings: Iterable[Finding], tables: Tables, every: Iterable[Recipe]) -> list[Finding]:
+    """Say what the recipes cannot do without: an error for churn, without which nothing is scored."""
+    given = list(findings)
+    for recipe in every:
+        for table in sorted(recipe.needs.difference(tables.names)):
+            why = f"training/{recipe.name}.toml (mode {recipe.label.mode!r}) needs `{table}`"
+            if recipe.name != CHURN:
+                given.append(
+                    found("recipe_skipped", table, advice=f"{why}, which is not there; it is not trained.")
+                )
+                continue
+            absent = [f for f in given if f.rule == "table_absent" and f.table == table]
+            given = [f for f in given if f not in absent]
+            said = absent[0].advice.partition(";")[0] if absent else f"`{table}` is absent"
+            given.append(found("table_missing", table, advice=f"{said}; {why}."))
+    return given
 
 
 def price(

@@ -60,7 +60,7 @@ def test_an_absent_column_costs_the_features_that_need_it(standard):
 def test_columns_no_feature_needs_are_not_mentioned(standard):
     """Advice is about what would bring something."""
     columns = {f.column for f in report(standard, tickets=TICKETS).findings if f.rule == "column_absent"}
-    assert "renewal_owner" not in columns
+    assert "acquisition_cost" not in columns
 
 
 def test_a_late_feed_costs_every_feature_that_leans_on_it(standard):
@@ -147,3 +147,36 @@ def filled(schema):
         "TIMESTAMP": "2024-02-01",
     }
     return pd.DataFrame([{c.name: c.values[0] if c.values else by_type[c.type] for c in schema.columns}])
+
+
+def test_what_the_churn_recipe_needs_is_required(standard):
+    """Without contracts the standard recipe cannot label anybody: an error that names the recipe."""
+    made = check(
+        standard, Settings.read(standard.root, {}), AS_OF, tables=tables_from_frames({"accounts": ACCOUNTS})
+    )
+    missing = one(made, "table_missing", "contracts")
+    assert not made.ok
+    assert "training/churn.toml" in missing.advice
+    assert one(made, "recipe_skipped", "contracts").severity == "advice"
+
+
+def test_churn_by_inactivity_needs_use_and_no_contracts(tmp_path):
+    """A workspace whose churn recipe looks at use does without contracts; the inherited expansion cannot."""
+    own = (standard_root() / "training" / "churn.toml").read_text(encoding="utf-8")
+    label = own[own.index("[label]") : own.index("[snapshots]")]
+    inactive = (
+        '[label]\nmode = "inactivity"\nhorizon_days = 90\nactive_within_days = 90\n'
+        "arrival_lag_days = 0\n\n"
+    )
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "churn.toml").write_text(own.replace(label, inactive), encoding="utf-8")
+    events = pd.DataFrame({"account_id": ["a"], "happened_at": ["2024-06-01"], "user_id": ["u"]})
+    workspace = load_workspace(tmp_path)
+    made = check(
+        workspace,
+        Settings.read(tmp_path, {}),
+        AS_OF,
+        tables=tables_from_frames({"accounts": ACCOUNTS, "usage_events": events}),
+    )
+    assert made.ok
+    assert "training/expansion.toml" in one(made, "recipe_skipped", "contracts").advice
