@@ -17,7 +17,7 @@ from lifecycle_ml.store.cursor import Cursor, CursorError
 from lifecycle_ml.store.document import instant_text
 from lifecycle_ml.store.publishing import by_id, of_row
 from lifecycle_ml.store.rows import AccountFilters, ActionFilters, Listed, Mix, Page, Past, Publication, Sort
-from lifecycle_ml.store.schema import actions, naive_utc, publications, readings, unscored
+from lifecycle_ml.store.schema import actions, listings, naive_utc, publications, readings, unscored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,21 +27,22 @@ CHOICES = ("owner", "segment", "stage", "reason", "expansion_band")
 """Columns whose values a person picks from."""
 
 _SORTED_BY: dict[Sort, tuple[sa.ColumnElement[Any], bool]] = {
-    "arr_at_risk": (readings.c.arr_at_risk, True),
-    "risk": (readings.c.risk, True),
-    "renewal": (readings.c.renewal_on, False),
-    "name": (readings.c.called, False),
-    "arr": (readings.c.arr, True),
+    "arr_at_risk": (listings.c.arr_at_risk, True),
+    "risk": (listings.c.risk, True),
+    "renewal": (listings.c.renewal_on, False),
+    "name": (listings.c.called, False),
+    "arr": (listings.c.arr, True),
 }
 """What each order goes by, and whether it naturally starts with the highest."""
 _COLUMNS = {"renewal_json": "renewal", "triggers_json": "triggers"}
-_LISTED = [readings.c[_COLUMNS.get(name, name)] for name in Listed.__dataclass_fields__]
-_HERE = readings.c.publication_id == sa.bindparam("here")
+_LISTED = [listings.c[_COLUMNS.get(name, name)] for name in Listed.__dataclass_fields__ if name != "body"]
+_HERE = listings.c.publication_id == sa.bindparam("here")
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 
-_BODIES = sa.select(readings.c.account_id, readings.c.body, readings.c.name).where(
-    _HERE, readings.c.account_id.in_(_IDS)
+_BODIES = sa.select(readings.c.account_id, readings.c.body).where(
+    readings.c.publication_id == sa.bindparam("here"), readings.c.account_id.in_(_IDS)
 )
+_NAMES = sa.select(listings.c.account_id, listings.c.name).where(_HERE, listings.c.account_id.in_(_IDS))
 _UNFINISHED = sa.select(actions).where(actions.c.account_id.in_(_IDS), actions.c.status.in_(UNFINISHED))
 _ELSEWHERE = (
     sa.select(readings.c.account_id, sa.func.max(publications.c.as_of))
@@ -76,13 +77,20 @@ def add_answers(connection: sa.Connection, found: Answers, ids: list[str]) -> No
     """Look up some ids and add what there is to `found`."""
     if found.publication is not None:
         here = found.publication.publication_id
-        for account_id, body, name in connection.execute(_BODIES, {"here": here, "ids": ids}):
-            found.bodies[account_id] = body
+        found.bodies.update(_bodies(connection, here, ids))
+        for account_id, name in connection.execute(_NAMES, {"here": here, "ids": ids}):
             found.names[account_id] = name
         found.actions.update(unfinished(connection, [each for each in ids if each in found.bodies]))
     missing = [account_id for account_id in ids if account_id not in found.bodies]
     if missing:
         _add_unscored(connection, found, missing)
+
+
+def _bodies(connection: sa.Connection, here: int, ids: list[str]) -> dict[str, bytes]:
+    if not ids:
+        return {}
+    rows = connection.execute(_BODIES, {"here": here, "ids": ids}).all()
+    return {row.account_id: row.body for row in rows}
 
 
 def unfinished(connection: sa.Connection, ids: list[str]) -> dict[str, list[dict[str, Any]]]:
@@ -180,13 +188,20 @@ def account_page(
     select = _account_select(kinds, order, goes_on)
     here = publication.publication_id
     rows = connection.execute(select, {"here": here, "limit": limit + 1, **values}).all()
-    shown = [Listed(*row[:-1]) for row in rows[:limit]]
-    live = unfinished(connection, [row.account_id for row in shown]) if with_actions else {}
+    ids = [row.account_id for row in rows[:limit]]
+    bodies = _bodies(connection, here, ids)
+    shown = [_listed(row, bodies[row.account_id]) for row in rows[:limit]]
+    live = unfinished(connection, ids) if with_actions else {}
     if len(rows) <= limit:
         return Page(shown, publication, actions=live)
     last = rows[limit - 1]
     value = last.sorted_by.isoformat() if isinstance(last.sorted_by, date) else last.sorted_by
     return Page(shown, publication, Cursor(here, value, last.account_id).write(question), live)
+
+
+def _listed(row: Any, body: bytes) -> Listed:
+    *columns, _sorted_by = row
+    return Listed(*columns, body)
 
 
 def color_mix(connection: sa.Connection, here: int, filters: AccountFilters) -> dict[str, Mix]:
@@ -200,7 +215,7 @@ def choices(connection: sa.Connection, here: int) -> dict[str, list[str]]:
     """Return the values each column of `CHOICES` has in a publication, in order."""
     found = {}
     for name in CHOICES:
-        column = readings.c[name]
+        column = listings.c[name]
         question = sa.select(column).where(_HERE, column.is_not(None)).distinct().order_by(column)
         found[name] = list(connection.execute(question, {"here": here}).scalars())
     return found
@@ -239,10 +254,10 @@ def _account_select(
         _HERE, *(_CONDITIONS[kind] for kind in kinds)
     )
     if order.only == "renewing":
-        select = select.where(readings.c.renewal_on.is_not(None))
+        select = select.where(listings.c.renewal_on.is_not(None))
     if order.only == "triggered":
-        select = select.where(readings.c.triggers.is_not(None))
-    row_id = readings.c.account_id
+        select = select.where(listings.c.triggers.is_not(None))
+    row_id = listings.c.account_id
     if goes_on != "start":
         value = None if goes_on == "null" else sa.bindparam("last_value", type_=column.type)
         last = sa.bindparam("last_id", type_=sa.Text())
@@ -255,13 +270,13 @@ def _account_select(
 def _mix_select(kinds: tuple[str, ...]) -> sa.Select[Any]:
     return (
         sa.select(
-            readings.c.health,
+            listings.c.health,
             sa.func.count(),
-            sa.func.coalesce(sa.func.sum(readings.c.arr), 0.0),
-            sa.func.coalesce(sa.func.sum(readings.c.arr_at_risk), 0.0),
+            sa.func.coalesce(sa.func.sum(listings.c.arr), 0.0),
+            sa.func.coalesce(sa.func.sum(listings.c.arr_at_risk), 0.0),
         )
         .where(_HERE, *(_CONDITIONS[kind] for kind in kinds))
-        .group_by(readings.c.health)
+        .group_by(listings.c.health)
     )
 
 
@@ -284,12 +299,12 @@ def _after(
 
 _CONDITIONS: dict[str, sa.ColumnElement[bool]] = {
     **{
-        name: readings.c[name].in_(sa.bindparam(name, expanding=True))
+        name: listings.c[name].in_(sa.bindparam(name, expanding=True))
         for name in ("health", "owner", "stage", "segment", "reason", "expansion_band")
     },
-    "renewal_from": readings.c.renewal_on >= sa.bindparam("renewal_from"),
-    "renewal_before": readings.c.renewal_on < sa.bindparam("renewal_before"),
-    "text": readings.c.called.like(sa.bindparam("text"), escape="/"),
+    "renewal_from": listings.c.renewal_on >= sa.bindparam("renewal_from"),
+    "renewal_before": listings.c.renewal_on < sa.bindparam("renewal_before"),
+    "text": listings.c.called.like(sa.bindparam("text"), escape="/"),
 }
 
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from lifecycle_ml.errors import StoreError
 from lifecycle_ml.store.rows import Before, Publication
-from lifecycle_ml.store.schema import ledger, pointer, publications, readings, unscored
+from lifecycle_ml.store.schema import ledger, listings, pointer, publications, readings, unscored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +79,7 @@ def begin(
         publication_id = int(result.inserted_primary_key[0])
     else:
         publication_id = row.publication_id
-        for table in (readings, unscored):
+        for table in (listings, readings, unscored):
             connection.execute(sa.delete(table).where(table.c.publication_id == publication_id))
         connection.execute(
             sa.update(publications)
@@ -151,19 +151,20 @@ def last_readings(connection: sa.Connection, before: date, since: date | None) -
     )
     question = (
         sa.select(
-            ranked.c.as_of, readings.c.account_id, readings.c.state, readings.c.receipt, readings.c.stage
+            ranked.c.as_of, readings.c.account_id, readings.c.state, readings.c.receipt, listings.c.stage
         )
-        .join(
-            ranked,
-            (ranked.c.account_id == readings.c.account_id)
-            & (ranked.c.publication_id == readings.c.publication_id),
-        )
+        .join(ranked, _same(readings, ranked))
+        .join(listings, _same(readings, listings))
         .where(ranked.c.nth == 1)
     )
     return {
         row.account_id: Before(row.as_of, row.state, row.receipt, row.stage)
         for row in connection.execute(question)
     }
+
+
+def _same(one: sa.FromClause, other: sa.FromClause) -> sa.ColumnElement[bool]:
+    return (one.c.account_id == other.c.account_id) & (one.c.publication_id == other.c.publication_id)
 
 
 def of_row(row: Any) -> Publication:

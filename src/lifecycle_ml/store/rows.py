@@ -131,11 +131,18 @@ class StoredReading:
 
 
 @dataclass(frozen=True)
-class Listed:
-    """One row of a list: the columns of a reading and its bytes."""
+class Unscored:
+    """An account a publication knew of and left out, with the reason in words."""
 
     account_id: str
-    body: bytes
+    why: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One row of a list: what it was found by, and the reading's bytes."""
+
+    account_id: str
     name: str | None
     segment: str | None
     owner: str | None
@@ -149,6 +156,7 @@ class Listed:
     renewal_on: date | None
     renewal_json: str | None
     triggers_json: str | None
+    body: bytes
 
     @property
     def renewal(self) -> dict[str, Any] | None:

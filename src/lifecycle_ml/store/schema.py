@@ -3,7 +3,9 @@
 publications  one row per nightly or replayed result; `published_at` stays empty until it is complete,
               `attempt` counts the runs that worked on it, `ledger_seen` is the last event known to the latest
 pointer       one row: which publication readers see
-readings      one row per (publication, account): the answer as immutable bytes, and columns to find it by
+readings      one row per (publication, account): the answer as immutable bytes, and the state it leaves
+listings      one row per reading: what lists filter and sort by, apart from the bytes, so that a list that
+              looks at every account reads little
 unscored      accounts a publication knew of and left out, with the reason in words
 actions       one row per action, as it stands now
 ledger        one row per thing that happened to an action; only ever added to
@@ -88,6 +90,21 @@ readings = Table(
         primary_key=True,
     ),
     Column("account_id", Text, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("receipt", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Index("readings_by_account", "account_id", "publication_id"),
+)
+
+listings = Table(
+    "listings",
+    metadata,
+    Column(
+        "publication_id",
+        ForeignKey("publications.publication_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("account_id", Text, primary_key=True),
     Column("name", Text),
     # name and id, case-folded: to search in and to sort by alike on every database
     Column("called", Text, nullable=False),
@@ -104,12 +121,6 @@ readings = Table(
     Column("renewal_on", Date),
     Column("renewal", Text),
     Column("triggers", Text),
-    Column("receipt", Text, nullable=False),
-    # the long ones last: a list that sorts and filters does not have to read past them
-    Column("state", Text, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Index("readings_by_account", "account_id", "publication_id"),
-    Index("readings_by_arr_at_risk", "publication_id", "arr_at_risk"),
 )
 
 unscored = Table(

@@ -19,10 +19,11 @@ from lifecycle_ml.actions.action import UNFINISHED, Action
 from lifecycle_ml.store import events as happenings
 from lifecycle_ml.store import lists, publishing, remembered
 from lifecycle_ml.store.engine import open_engine, say_store_error, writing
-from lifecycle_ml.store.rows import AccountFilters, ActionFilters, Mix, Page, Past
+from lifecycle_ml.store.rows import AccountFilters, ActionFilters, Mix, Page, Past, Unscored
 from lifecycle_ml.store.schema import (
     actions,
     ledger,
+    listings,
     naive_utc,
     pointer,
     readings,
@@ -104,18 +105,12 @@ class Store:
 
         Raises: StoreError if it is published, a later run took it over, or an account comes twice.
         """
-        names = [column.name for column in readings.c if column.name != "publication_id"]
-        here = publication.publication_id
-        values = ({"publication_id": here, **{name: getattr(row, name) for name in names}} for row in rows)
-        return self._write_batches(publication, readings, values)
+        return self._write_batches(publication, rows, (readings, listings))
 
     def write_unscored(self, publication: Publication, reasons: Mapping[str, str]) -> int:
         """Add the accounts that are known but have no reading, each with the reason in words."""
-        values = (
-            {"publication_id": publication.publication_id, "account_id": account_id, "why": why}
-            for account_id, why in reasons.items()
-        )
-        return self._write_batches(publication, unscored, values)
+        rows = (Unscored(account_id, why) for account_id, why in reasons.items())
+        return self._write_batches(publication, rows, (unscored,))
 
     def publish(
         self,
@@ -415,14 +410,18 @@ class Store:
             )
 
     def _write_batches(
-        self, publication: Publication, table: sa.Table, values: Iterable[dict[str, Any]]
+        self, publication: Publication, rows: Iterable[object], tables: Sequence[sa.Table]
     ) -> int:
-        written = 0
-        rest = iter(values)
+        here, written, rest = publication.publication_id, 0, iter(rows)
         while batch := list(islice(rest, BATCH)):
             with self._writing() as connection:
                 publishing.must_be_open(connection, publication)
-                connection.execute(sa.insert(table), batch)
+                for table in tables:
+                    names = [column.name for column in table.c if column.name != "publication_id"]
+                    values = [{name: getattr(row, name) for name in names} for row in batch]
+                    connection.execute(
+                        sa.insert(table), [{"publication_id": here, **each} for each in values]
+                    )
             written += len(batch)
         return written
 

@@ -396,7 +396,7 @@ def test_a_database_that_is_none_is_a_store_error(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("ALTER TABLE readings DROP COLUMN expansion_band", "readings lacks expansion_band"),
+        ("ALTER TABLE listings DROP COLUMN expansion_band", "listings lacks expansion_band"),
         ("ALTER TABLE actions ADD COLUMN mood TEXT", "actions has mood"),
     ],
 )
