@@ -60,7 +60,7 @@ def judge_world(company: CompanyMatrix, matrix: pd.DataFrame, threads: int) -> d
     )
     return {
         "tier": trial.tier.name,
-        "churned_accounts": trial.tier.churned_accounts,
+        "accounts_with_outcome": trial.tier.accounts,
         "promoted": trial.tier.name != "insufficient" and not trial.refusals,
         "refusals": [refusal.to_json() for refusal in trial.refusals],
         "auroc": trial.evaluation.metrics["auroc"].value if trial.evaluation.metrics else None,

@@ -1,12 +1,13 @@
-"""How good is the churn model on companies it was never tuned on?
+"""How good is a model on companies it was never tuned on?
 
     python -m benchmarks.twenty_companies --seeds 20 --out out/twenty_companies.jsonl
+    python -m benchmarks.twenty_companies --recipe expansion --seeds 3 --out out/expansion.jsonl
 
 Per company (2,000 accounts, three years, the standard features and recipe) the rolling-origin predictions at
-90 days are compared, on the same rows, with the four rules, the logistic regression and the true churn
-probability given the state at as_of. One JSON line per seed is written as it is done; a run that was stopped
-goes on where it ended. The summary at the end takes companies as the unit: means with 95% bootstrap intervals
-over seeds.
+the headline horizon are compared, on the same rows, with the recipe's four rules, the logistic regression and
+the true probability given the state at as_of (for expansion: given the growth episodes open then). One JSON
+line per seed is written as it is done; a run that was stopped goes on where it ended. The summary at the end
+takes companies as the unit: means with 95% bootstrap intervals over seeds.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ BIN = 0.05
 """Width, in log-odds, of the bins the calibration is pooled from."""
 
 
-def run_company(seed: int, accounts: int, threads: int) -> dict[str, Any]:
-    """Return one company's line: figures at 90 days on its out-of-time rows."""
+def run_company(seed: int, accounts: int, threads: int, recipe_name: str = "churn") -> dict[str, Any]:
+    """Return one company's line: figures at the headline horizon on its out-of-time rows."""
     began = time.perf_counter()
-    company = build_company(seed, accounts)
+    company = build_company(seed, accounts, recipe_name=recipe_name)
     built = time.perf_counter()
     trial = try_challenger(
         company.matrix,
@@ -50,7 +51,7 @@ def run_company(seed: int, accounts: int, threads: int) -> dict[str, Any]:
     if tried is None or MODEL not in tried.probabilities:
         return {"seed": seed, "tier": trial.tier.name, "rows": 0}
     truth = tried.rows.merge(company.truth, "left", ["account_id", "as_of"], validate="one_to_one")[
-        "probability_90d"
+        f"probability_{company.recipe.label.headline_days}d"
     ].to_numpy(dtype=float)
     if np.isnan(truth).any():
         raise ValueError(f"seed {seed}: {int(np.isnan(truth).sum())} rows have no true probability.")
@@ -66,7 +67,7 @@ def run_company(seed: int, accounts: int, threads: int) -> dict[str, Any]:
         "seed": seed,
         "tier": trial.tier.name,
         "rows": len(y),
-        "churned_accounts": evaluation.counts["churned_accounts"],
+        "accounts_with_outcome": evaluation.counts["accounts_with_outcome"],
         "rate": float(y.mean()),
         "average_precision": {n: float(average_precision_score(y, s)) for n, s in scores.items()},
         "auroc": {n: float(roc_auc_score(y, s)) for n, s in scores.items()},
@@ -132,7 +133,7 @@ def _slope(lines: list[dict[str, Any]]) -> float:
     """Return the calibration slope of all companies' rows, from their binned log-odds."""
     bins = np.concatenate([np.asarray(line["bins"]) for line in lines])
     margin, size, events = bins[:, 0] * BIN, bins[:, 1], bins[:, 2]
-    # two weighted rows per bin: those that churned and those that stayed
+    # two weighted rows per bin: those with the outcome and those without
     x = np.column_stack([np.concatenate([margin, margin]), np.ones(2 * len(margin))])
     y = np.concatenate([np.ones(len(margin)), np.zeros(len(margin))])
     return float(fit_logistic(x, y, weight=np.concatenate([events, size - events]).astype(float))[0])
@@ -152,6 +153,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def main() -> None:
     """Run the seeds that are missing in the file, then print the summary."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipe", default="churn")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--accounts", type=int, default=2000)
@@ -164,7 +166,7 @@ def main() -> None:
     for seed in wanted:
         if seed in done:
             continue
-        line = run_company(seed, chosen.accounts, chosen.threads)
+        line = run_company(seed, chosen.accounts, chosen.threads, chosen.recipe)
         with chosen.out.open("a", encoding="utf-8") as out:
             out.write(json.dumps(line) + "\n")
         shown = {name: f"{ap:.3f}" for name, ap in line.get("average_precision", {}).items()}

@@ -1,8 +1,8 @@
 """The rules a model has to beat, and what serves where there is no model.
 
-Four rules that any customer team could apply without machine learning, each fitted to give probabilities so
-that it can be compared on every metric; and a fixed point table for when no label exists at all. Fitted rules
-are plain numbers: `to_json` and `rule_from_json` carry them into a bundle without code.
+For each kind of recipe four rules that any customer team could apply without machine learning, each fitted to
+give probabilities so that it can be compared on every metric; and a fixed point table for when no label
+exists at all. Fitted rules are plain numbers: `to_json` and `rule_from_json` carry them into a bundle.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ USAGE = (
     "key_events_28d",
 )
 VALUE = ("tenure_days", "arr")
+UTILISATION = ("usage_limit_used_28d", "seats_used_28d", "active_users_per_seat")
+GROWTH = ("usage_change_28d", "usage_change_84d")
+"""What was bought and is used up; use against the account's own past."""
 """What recency-frequency looks at: how lately, how often and how broadly used; how long and how much paid."""
 
 _LEAST_SLOPE = 0.01
@@ -87,7 +90,7 @@ class Term:
     """One feature's part of a logistic rule; a null adds `null_weight` and nothing else."""
 
     feature: str
-    shape: Literal["log", "lost"]
+    shape: Literal["log", "lost", "gained"]
     center: float
     scale: float
     weight: float = 0.0
@@ -124,7 +127,7 @@ class Logistic:
 class PointTable:
     """Points for each line a snapshot meets; nothing is learned. A null, or an absent feature, adds none.
 
-    `score` is the prior churn rate of the band the points fall into.
+    `score` is the prior rate of the outcome in the band the points fall into.
     """
 
     lines: tuple[tuple[str, str, float, int], ...]
@@ -159,7 +162,7 @@ class PointTable:
         return np.where(points >= self.high_from_points, "high", above)
 
     def score(self, matrix: pd.DataFrame) -> Floats:
-        """Return the prior churn rate of each row's band."""
+        """Return the prior rate of each row's band."""
         return np.asarray([self.prior_rates[band] for band in self.band(matrix)], dtype="float64")
 
     def to_json(self) -> dict[str, Any]:
@@ -241,13 +244,31 @@ def _learn_usage_drop(
     matrix: pd.DataFrame, y: Floats, groups: NDArray[Any], prior_accounts: float
 ) -> Logistic | Constant:
     del groups, prior_accounts
-    fitted = _learn_logistic(matrix, y, [_term(matrix, "usage_change_28d", "lost")])
-    if isinstance(fitted, Constant):
-        return fitted
-    # The rule says that losing use is bad. Where the data disagree it keeps saying so, only very quietly.
-    (term,) = fitted.terms
-    return dataclasses.replace(
-        fitted, terms=(dataclasses.replace(term, weight=max(term.weight, _LEAST_SLOPE)),)
+    return _claiming(_learn_logistic(matrix, y, [_term(matrix, "usage_change_28d", "lost")]))
+
+
+def _learn_recency(
+    matrix: pd.DataFrame, y: Floats, groups: NDArray[Any], prior_accounts: float
+) -> Logistic | Constant:
+    del groups, prior_accounts
+    return _claiming(_learn_logistic(matrix, y, [_term(matrix, "days_since_last_use", "log")]))
+
+
+def _learn_utilisation(
+    matrix: pd.DataFrame, y: Floats, groups: NDArray[Any], prior_accounts: float
+) -> Logistic | Constant:
+    del groups, prior_accounts
+    return _claiming(
+        _learn_logistic(matrix, y, [_term(matrix, name, "log") for name in _of(matrix, UTILISATION)])
+    )
+
+
+def _learn_usage_growth(
+    matrix: pd.DataFrame, y: Floats, groups: NDArray[Any], prior_accounts: float
+) -> Logistic | Constant:
+    del groups, prior_accounts
+    return _claiming(
+        _learn_logistic(matrix, y, [_term(matrix, name, "gained") for name in _of(matrix, GROWTH)])
     )
 
 
@@ -255,43 +276,79 @@ def _learn_recency_frequency(
     matrix: pd.DataFrame, y: Floats, groups: NDArray[Any], prior_accounts: float
 ) -> Logistic | Constant:
     del groups, prior_accounts
-    present = [name for name in (*USAGE, *VALUE) if name in matrix and matrix[name].notna().any()]
-    return _learn_logistic(matrix, y, [_term(matrix, name, "log") for name in present])
+    return _learn_logistic(matrix, y, [_term(matrix, name, "log") for name in _of(matrix, (*USAGE, *VALUE))])
 
 
-RULES: tuple[Rule, ...] = (
-    Rule("base_rate", "everyone churns at the rate of all", (), _learn_base_rate),
+BASE_RATE = Rule("base_rate", "everyone fares at the rate of all", (), _learn_base_rate)
+USAGE_DROP = Rule(
+    "usage_drop",
+    "the larger the share of usual use lost in 28 days, the riskier",
+    ("usage_change_28d",),
+    _learn_usage_drop,
+)
+RECENCY_FREQUENCY = Rule(
+    "recency_frequency",
+    "how lately, how often and how broadly used, how long and how much paid: a logistic regression",
+    USAGE,
+    _learn_recency_frequency,
+)
+CHURN_RULES: tuple[Rule, ...] = (
+    BASE_RATE,
     Rule(
         "renewal_calendar",
         "the nearer the renewal, the riskier: the churn rate at that distance",
         ("days_to_renewal",),
         _learn_calendar,
     ),
-    Rule(
-        "usage_drop",
-        "the larger the share of usual use lost in 28 days, the riskier",
-        ("usage_change_28d",),
-        _learn_usage_drop,
-    ),
-    Rule(
-        "recency_frequency",
-        "how lately, how often and how broadly used, how long and how much paid: a logistic regression",
-        USAGE,
-        _learn_recency_frequency,
-    ),
+    USAGE_DROP,
+    RECENCY_FREQUENCY,
 )
-"""The four rules every churn model is compared with, in the order reports show them."""
+INACTIVITY_RULES: tuple[Rule, ...] = (
+    BASE_RATE,
+    Rule(
+        "recency",
+        "the longer not used, the riskier",
+        ("days_since_last_use",),
+        _learn_recency,
+    ),
+    USAGE_DROP,
+    RECENCY_FREQUENCY,
+)
+EXPANSION_RULES: tuple[Rule, ...] = (
+    BASE_RATE,
+    Rule(
+        "utilisation",
+        "the more of the contracted seats and limits is used, the likelier to buy more",
+        UTILISATION,
+        _learn_utilisation,
+    ),
+    Rule(
+        "usage_growth",
+        "the more use has grown against the account's own past, the likelier to buy more",
+        GROWTH,
+        _learn_usage_growth,
+    ),
+    RECENCY_FREQUENCY,
+)
+
+
+def rules_for(recipe: Recipe) -> tuple[Rule, ...]:
+    """Return the four rules a model of this recipe is compared with, in the order reports show them."""
+    kinds = {"rolling": CHURN_RULES, "inactivity": INACTIVITY_RULES, "expansion": EXPANSION_RULES}
+    return kinds[recipe.label.mode]
 
 
 def fit_rules(
     matrix: pd.DataFrame,
     y: ArrayLike,
     groups: ArrayLike,
-    *,
-    prior_accounts: float = 50.0,
-    rules: tuple[Rule, ...] = RULES,
+    recipe: Recipe,
 ) -> FittedRules:
-    """Fit every rule the matrix allows; the others are skipped with a reason. Shapes as in `Rule.fit`."""
+    """Fit every rule of the recipe's kind that the matrix allows; the others are skipped with a reason.
+
+    Shapes as in `Rule.fit`.
+    """
+    rules, prior_accounts = rules_for(recipe), recipe.rules.prior_accounts
     skipped = {rule.name: reason for rule in rules if (reason := rule.unavailable(matrix)) is not None}
     fitted = {
         rule.name: rule.fit(matrix, y, groups, prior_accounts) for rule in rules if rule.name not in skipped
@@ -336,7 +393,20 @@ def _learn_logistic(matrix: pd.DataFrame, y: Floats, terms: list[Term]) -> Logis
     )
 
 
-def _term(matrix: pd.DataFrame, feature: str, shape: Literal["log", "lost"]) -> Term:
+def _claiming(fitted: Logistic | Constant) -> Logistic | Constant:
+    """Hold a rule to what it says: where the data disagree it goes on saying so, only very quietly."""
+    if isinstance(fitted, Constant):
+        return fitted
+    held = tuple(dataclasses.replace(term, weight=max(term.weight, _LEAST_SLOPE)) for term in fitted.terms)
+    return dataclasses.replace(fitted, terms=held)
+
+
+def _of(matrix: pd.DataFrame, features: tuple[str, ...]) -> list[str]:
+    """Return those of the features that have a value anywhere."""
+    return [name for name in features if name in matrix and matrix[name].notna().any()]
+
+
+def _term(matrix: pd.DataFrame, feature: str, shape: Literal["log", "lost", "gained"]) -> Term:
     shaped = _shaped(_numbers(matrix, feature), shape)
     known = shaped[~np.isnan(shaped)]
     spread = float(known.std())
@@ -346,6 +416,8 @@ def _term(matrix: pd.DataFrame, feature: str, shape: Literal["log", "lost"]) -> 
 def _shaped(values: Floats, shape: str) -> Floats:
     if shape == "log":
         return np.log1p(np.clip(values, 0.0, None))
+    if shape == "gained":
+        return np.clip(values, 0.0, 4.0) - 1
     # Share of usual use lost; growth beyond doubling tells no more.
     return 1 - np.clip(values, 0.0, 2.0)
 

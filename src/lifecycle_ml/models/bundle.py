@@ -53,9 +53,9 @@ class Contributions:
 class Bundle:
     """A model, or the rule that serves instead, with what is needed to score, band and explain.
 
-    `tier` full: probabilities. advisory and insufficient: bands; the risk inside is the churn rate the band
-    had. `base_rates` are those of the recipe's population, by horizon. `ranges` are the 10th, 50th and 90th
-    percentile of each numeric feature. `version` is the registry's; it is not part of the content.
+    `tier` full: probabilities. advisory and insufficient: bands; the risk inside is the rate of the outcome
+    the band had. `base_rates` are those of the recipe's population, by horizon. `ranges` are the 10th, 50th
+    and 90th percentile of each numeric feature. `version` is the registry's, and no part of the content.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Bundle:
 
     @property
     def base_rate(self) -> float:
-        """Churn rate of the recipe's population in the headline horizon."""
+        """Rate of the outcome in the recipe's population in the headline horizon."""
         return self.base_rates[self.headline]
 
     @property
@@ -103,7 +103,7 @@ class Bundle:
         """Score every row of `matrix` (account_id, as_of and the features).
 
         Returns account_id, as_of, `probability_{h}d` per horizon and `lift` (NaN unless tier is full), `risk`
-        (0 to 1 at the headline horizon; where no probability is served the churn rate of the band), `band`,
+        (0 to 1 at the headline horizon; where no probability is served the rate the band had), `band`,
         `source`, `tier`; rows in the order given.
         Raises: DefinitionError if features the bundle was trained on are missing.
         """

@@ -23,13 +23,14 @@ PAST_RENEWAL = "horizon_days_past_renewal"
 """Days of the horizon that lie after the renewal, negative where the renewal lies beyond it.
 
 A contract mostly ends at its renewal or not at all, so whether that falls inside the horizon is what shallow
-trees would need most of their splits for. It rises with the horizon, and counts as the horizon's own.
+trees would need most of their splits for. It rises with the horizon, and counts as the horizon's own. With a
+single horizon it says no more than days to renewal, so there is none.
 """
 
 
 @dataclass(frozen=True)
 class HorizonModel:
-    """A bag fitted on snapshots x horizons, label "churned by then".
+    """A bag fitted on snapshots x horizons, label "the outcome came about by then".
 
     Each row starts from the log-odds of its horizon's base rate (`starts`, rising with the horizon) and the
     trees add to it: heavy regularisation then cannot wash the horizon out, and since trees may only raise
@@ -68,7 +69,7 @@ class HorizonModel:
         ids = matrix["account_id"].to_numpy()
         for position, horizon in enumerate(ordered):
             known = ~np.isnan(outcomes[:, position])
-            parts.append(_at(inputs[known], horizon))
+            parts.append(_at(inputs[known], horizon, past_renewal=len(ordered) > 1))
             ys.append(outcomes[known, position])
             offsets.append(np.full(int(known.sum()), starts[horizon]))
             accounts.append(ids[known])
@@ -102,7 +103,7 @@ class HorizonModel:
         inputs = matrix[list(self.features)]
         accounts = matrix["account_id"].to_numpy()
         return np.column_stack(
-            [self.classifier.unseen_margin(_at(inputs, h), accounts) for h in self.horizons]
+            [self.classifier.unseen_margin(self._placed(inputs, h), accounts) for h in self.horizons]
         )
 
     def contributions(self, matrix: pd.DataFrame, horizon: int) -> Floats:
@@ -137,7 +138,10 @@ class HorizonModel:
 
     def _encoded(self, matrix: pd.DataFrame) -> Floats:
         """Encode the rows once, as at horizon 0; `_stood` moves them to a horizon."""
-        return self.encoding.transform(_at(matrix[list(self.features)], 0))
+        return self.encoding.transform(self._placed(matrix[list(self.features)], 0))
+
+    def _placed(self, inputs: pd.DataFrame, horizon: int) -> pd.DataFrame:
+        return _at(inputs, horizon, past_renewal=PAST_RENEWAL in self.encoding.names)
 
     def _stood(self, encoded: Floats, horizon: int) -> Floats:
         stood = encoded.copy()
@@ -161,10 +165,10 @@ class HorizonModel:
 _RISING = (PAST_RENEWAL, HORIZON)
 
 
-def _at(inputs: pd.DataFrame, horizon: int) -> pd.DataFrame:
+def _at(inputs: pd.DataFrame, horizon: int, *, past_renewal: bool) -> pd.DataFrame:
     """Add the inputs that depend on the horizon: last, and each of them rises with it day by day."""
     stood = inputs.copy()
-    if RENEWAL in inputs:
+    if past_renewal and RENEWAL in inputs:
         stood[PAST_RENEWAL] = horizon - inputs[RENEWAL]
     stood[HORIZON] = float(horizon)
     return stood

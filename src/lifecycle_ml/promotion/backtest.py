@@ -162,7 +162,7 @@ def backtest(
 
     matrix and labels: the same snapshots in the same order, without those where notice was already given.
     A training row counts at a horizon only if that label was known at the cut-off. A cut-off whose training
-    rows hold no churn (or nothing else) is left out.
+    rows never show the outcome (or show nothing else) is left out.
     """
     label = recipe.label
     horizons, headline = tuple(label.horizons_days), label.headline_days
@@ -191,12 +191,7 @@ def backtest(
         usable = np.asarray(~np.isnan(past).all(axis=1), dtype=bool)
         seen, told = _take(matrix, usable), _labels(labels, past, usable, horizons)
         ahead = _take(matrix, test)
-        rules = fit_rules(
-            _take(matrix, train),
-            events,
-            matrix.loc[train, "account_id"],
-            prior_accounts=recipe.rules.prior_accounts,
-        )
+        rules = fit_rules(_take(matrix, train), events, matrix.loc[train, "account_id"], recipe)
         scores.append(rules.score(ahead))
         skipped |= rules.skipped
         for name in candidates:

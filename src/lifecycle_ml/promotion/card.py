@@ -32,8 +32,8 @@ def write_card(
         f"{data['last']}, known through {data['data_through']}; {data['fingerprint']}"
     )
     tried = (
-        f"- Tried on {counts['rows']:,} out-of-time rows with {counts['churned_accounts']} churned accounts "
-        f"at {counts['cutoffs']} cut-offs"
+        f"- Tried on {counts['rows']:,} out-of-time rows with {counts['accounts_with_outcome']} "
+        f"{challenger.tier.outcome} accounts at {counts['cutoffs']} cut-offs"
     )
     lines += [
         data_line,

@@ -28,6 +28,7 @@ from lifecycle_ml.promotion.backtest import (
     MODEL,
     UNSEEN,
     Backtest,
+    Model,
     Progress,
     backtest,
     bounded,
@@ -52,7 +53,7 @@ RULE_FIGURES = tuple(name for name in FIGURES if not name.startswith("calibratio
 """Of rules and the logistic regression: nothing is decided by how their probabilities are calibrated."""
 FEW_FIGURES = ("auroc", "average_precision", "observed_expected")
 BEST_GUESS_ACCOUNTS = 20
-"""A band's own churn rate is believed from so many accounts on; below, the recipe's prior."""
+"""A band's own rate of the outcome is believed from so many accounts on; below, the recipe's prior."""
 UNKNOWN = Interval(math.nan, math.nan, math.nan, "no out-of-time rows")
 
 
@@ -63,7 +64,7 @@ class Evaluation:
     metrics: the model, cross-fitted. baselines: the same figures of each rule and of the logistic regression.
     gains: average precision above each of them, paired; the low end is the gate's one-sided bound.
     unseen: the model's figures with members that never saw the account. by_horizon: few figures per horizon.
-    counts: rows, accounts, churned accounts, cut-offs. skipped: rules that could not be fitted, and why.
+    counts: rows, accounts, accounts with the outcome, cut-offs. skipped: rules not fitted, and why.
     """
 
     metrics: Mapping[str, Interval]
@@ -172,11 +173,13 @@ def try_challenger(
     shown = Shown(
         tier=tier,
         cutoffs=0 if tried is None else len(tried.cutoffs),
-        events=evaluation.counts["churned_accounts"],
+        events=evaluation.counts["accounts_with_outcome"],
         gains={name: gain for name, gain in evaluation.gains.items() if name != LOGISTIC},
         slope=evaluation.metrics.get("calibration_slope", UNKNOWN),
         observed_expected=evaluation.metrics.get("observed_expected", UNKNOWN),
-        suspects=suspect_leaks(matrix[known], y[known], accounts[known], inputs, recipe.gate.leak_auroc),
+        suspects=suspect_leaks(
+            matrix[known], y[known], accounts[known], inputs, recipe.gate.leak_auroc, recipe.label.outcome
+        ),
         as_of_today=restricted,
     )
     return Trial(matrix, labels, tier, tried, evaluation, judge(shown, recipe.gate))
@@ -200,8 +203,9 @@ def build_challenger(
     """Fit, try on past dates, judge and bundle; touches neither disk nor registry.
 
     matrix: account_id, as_of and the inputs, one row per snapshot. labels: the same rows in the same order,
-    as `label_rolling` makes them. inputs: feature name to the direction in which more of it moves the risk
-    (+1, -1, 0). Snapshots where notice was already given (`too_late`) are left out of fit and evaluation.
+    as `outcomes.snapshots.label` makes them. inputs: feature name to the direction in which more of it moves
+    the probability (+1, -1, 0). Snapshots where notice was already given (`too_late`) are left out of fit and
+    evaluation.
     segments: account to segment, for the reference contributions. as_of_today: which inputs rest on columns
     overwritten in place. data: what the bundle says it was trained on. Same arguments, same digest.
     """
@@ -229,7 +233,7 @@ def build_challenger(
         "high_from": recipe.bands.high_from,
         "metrics": trial.evaluation.to_json(),
         "refusals": tuple(refusal.to_json() for refusal in trial.refusals),
-        "data": dict(data or {}) | {"churned_accounts": tier.churned_accounts, "snapshots": len(matrix)},
+        "data": dict(data or {}) | {"accounts_with_outcome": tier.accounts, "snapshots": len(matrix)},
     }
     bundle = None
     if tier.name != "insufficient":
@@ -252,7 +256,7 @@ def build_challenger(
 def measure(tried: Backtest | None, recipe: Recipe, *, seed: int, draws: int) -> Evaluation:
     """Measure every candidate on the same out-of-time rows; empty where there are none."""
     if tried is None:
-        counts = {"rows": 0, "accounts": 0, "churned_accounts": 0, "cutoffs": 0}
+        counts = {"rows": 0, "accounts": 0, "accounts_with_outcome": 0, "cutoffs": 0}
         return Evaluation({}, {}, {}, {}, {}, counts, {})
     y, groups, arr, as_of = (
         tried.y,
@@ -292,7 +296,7 @@ def measure(tried: Backtest | None, recipe: Recipe, *, seed: int, draws: int) ->
         counts={
             "rows": len(y),
             "accounts": len(pd.unique(groups)),
-            "churned_accounts": len(pd.unique(groups[y > 0])),
+            "accounts_with_outcome": len(pd.unique(groups[y > 0])),
             "cutoffs": len(tried.cutoffs),
         },
         skipped=tried.skipped,
@@ -327,13 +331,13 @@ def _by_horizon(
 def _tier(
     matrix: pd.DataFrame, y: Floats, accounts: npt.NDArray[Any], recipe: Recipe, data_through: date
 ) -> Tier:
-    churned = len(pd.unique(accounts[y > 0]))
+    seen = len(pd.unique(accounts[y > 0]))
     history = (pd.Timestamp(data_through) - matrix["as_of"].min()).days if len(matrix) else 0
-    return sufficiency(churned, history, recipe)
+    return sufficiency(seen, history, recipe)
 
 
 def _base_rates(labels: pd.DataFrame, recipe: Recipe) -> dict[int, float]:
-    """Return the population's churn rate by horizon, kept off 0; the prior where there are no labels."""
+    """Return the rate of the outcome by horizon, kept off 0; the prior where there are no labels."""
     rates = {}
     for position, horizon in enumerate(recipe.label.horizons_days):
         outcome = outcome_matrix(labels, recipe.label.horizons_days)[:, position]
@@ -370,7 +374,6 @@ def _fit_bundle(
         num_threads=num_threads,
     )
     calibration = AffineCalibration() if tried is None else bounded(tried.calibration, model)
-    retained = labels[label_column(recipe.label.headline_days)] == 0
     rates = recipe.rules.prior_rates
     if tried is not None:
         base = common["base_rates"][tried.headline]
@@ -382,9 +385,25 @@ def _fit_bundle(
         model=model,
         band_rates=rates,
         calibration=calibration,
-        references=References.fit(model, calibration, matrix, retained, segments, seed),
+        references=_references(model, calibration, matrix, labels, recipe, segments, seed),
         ranges=ranges_of(matrix, model.features),
     )
+
+
+def _references(
+    model: Model,
+    calibration: AffineCalibration,
+    matrix: pd.DataFrame,
+    labels: pd.DataFrame,
+    recipe: Recipe,
+    segments: Mapping[str, str] | None,
+    seed: int,
+) -> References | None:
+    """Return what reasons are compared with: contributions of retained accounts. Expansion has no reasons."""
+    if recipe.label.mode == "expansion":
+        return None
+    retained = labels[label_column(recipe.label.headline_days)] == 0
+    return References.fit(model, calibration, matrix, retained, segments, seed)
 
 
 def _rules_bundle(
@@ -409,7 +428,7 @@ def _rules_bundle(
     base = common["base_rates"][recipe.label.headline_days]
     if tried is not None and ranked:
         name = max(sorted(ranked), key=lambda rule: ranked[rule])
-        fitted = fit_rules(matrix, y, accounts, prior_accounts=recipe.rules.prior_accounts)
+        fitted = fit_rules(matrix, y, accounts, recipe)
         model = RuleModel(
             name, fitted.rules[name], recipe.bands.medium_from * base, recipe.bands.high_from * base
         )
@@ -425,7 +444,7 @@ def _rules_bundle(
 def _band_rates(
     bands: npt.NDArray[Any], y: Floats, accounts: npt.NDArray[Any], prior: Mapping[str, float]
 ) -> dict[str, float]:
-    """Return the churn rate each band had, the prior where too few accounts had it; never falling."""
+    """Return the rate each band had, the prior where too few accounts were in it; never falling."""
     rates: dict[str, float] = {}
     highest = 0.0
     for band in BANDS:

@@ -31,7 +31,7 @@ class Shown:
 
     `gains` are the paired differences of average precision at the headline horizon over each rule, two-sided
     so that the low end is the one-sided bound the recipe asks for. `slope` and `observed_expected` are those
-    of the cross-fitted probabilities. `events` are churned accounts among the out-of-time rows.
+    of the cross-fitted probabilities. `events` are accounts with the outcome among the out-of-time rows.
     """
 
     tier: Tier
@@ -80,15 +80,15 @@ def _events(shown: Shown, gate: Gate) -> list[Refusal]:
     if tier.name == "insufficient":
         needs = []
         if tier.more_needed:
-            needs.append(f"{tier.more_needed} more churned accounts")
+            needs.append(f"{tier.more_needed} more {tier.outcome} accounts")
         if tier.days_needed:
             needs.append(f"{tier.days_needed} more days of history")
-        return [Refusal("too_few_events", f"{tier.churned_accounts} churned accounts", " and ".join(needs))]
+        return [Refusal("too_few_events", f"{tier.accounts} {tier.outcome} accounts", " and ".join(needs))]
     if not shown.cutoffs:
         return [
             Refusal(
                 "too_few_events",
-                f"{tier.churned_accounts} churned accounts, but no date with history enough to test on",
+                f"{tier.accounts} {tier.outcome} accounts, but no date with history enough to test on",
                 "more history: a cut-off needs training dates whose labels were known before its test dates",
             )
         ]
@@ -96,7 +96,7 @@ def _events(shown: Shown, gate: Gate) -> list[Refusal]:
         return [
             Refusal(
                 "too_few_events",
-                f"{shown.events} churned accounts among the out-of-time rows",
+                f"{shown.events} {tier.outcome} accounts among the out-of-time rows",
                 f"{gate.min_events - shown.events} more (min_events = {gate.min_events})",
             )
         ]
@@ -122,7 +122,7 @@ def _calibration(shown: Shown, gate: Gate) -> list[Refusal]:
         for label, interval, low, high in (
             ("calibration slope", shown.slope, gate.slope_low, gate.slope_high),
             (
-                "observed over expected churn",
+                "observed over expected outcomes",
                 shown.observed_expected,
                 gate.observed_expected_low,
                 gate.observed_expected_high,

@@ -12,9 +12,9 @@ import pandas as pd
 from lifecycle_ml.models.encoding import Encoding, Floats
 
 FEWEST_EVENTS = 10
-"""With fewer churned accounts behind it a perfect feature may be chance."""
+"""With fewer accounts with the outcome behind it a perfect feature may be chance."""
 PRECISE, COMPLETE = 0.9, 0.25
-"""A value that is nearly always followed by churn and stands before a quarter of it is suspected too."""
+"""A value nearly always followed by the outcome, and standing before a quarter of it, is suspected too."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,22 @@ class Suspect:
 
 
 def suspect_leaks(
-    matrix: pd.DataFrame, y: Floats, accounts: npt.ArrayLike, features: Iterable[str], auroc_above: float
+    matrix: pd.DataFrame,
+    y: Floats,
+    accounts: npt.ArrayLike,
+    features: Iterable[str],
+    auroc_above: float,
+    outcome: str = "churned",
 ) -> tuple[Suspect, ...]:
     """Name features that alone nearly decide the outcome.
 
     Looks at each feature by itself, in both directions, its nulls and each level of a category apart: an
-    area under the ROC curve above `auroc_above`, or one end of its values nearly always followed by churn
-    and standing before a quarter of all churn. y: 0/1 per row of `matrix`.
+    area under the ROC curve above `auroc_above`, or one end of its values nearly always followed by the
+    outcome and standing before a quarter of it. y: 0/1 per row of `matrix`; `outcome` is the word for 1.
     """
     codes = np.asarray(pd.factorize(np.asarray(accounts))[0], dtype=np.int64)
-    churned = y > 0
-    if len(np.unique(codes[churned])) < FEWEST_EVENTS or churned.all():
+    events = y > 0
+    if len(np.unique(codes[events])) < FEWEST_EVENTS or events.all():
         return ()
     found = []
     for name in features:
@@ -47,7 +52,7 @@ def suspect_leaks(
             *zip(encoded.T, encoding.encoded_names, strict=True),
             (null, f"{name} being null"),
         ]:
-            says = _too_good(column, churned, codes, label, auroc_above)
+            says = _too_good(column, events, codes, label, auroc_above, outcome)
             if says is not None:
                 found.append(Suspect(name, says))
                 break
@@ -56,32 +61,33 @@ def suspect_leaks(
 
 def _too_good(
     values: Floats,
-    churned: npt.NDArray[np.bool_],
+    all_events: npt.NDArray[np.bool_],
     codes: npt.NDArray[np.int64],
     label: str,
     auroc_above: float,
+    outcome: str,
 ) -> str | None:
     known = ~np.isnan(values)
-    values, events, codes = values[known], churned[known], codes[known]
+    values, events, codes = values[known], all_events[known], codes[known]
     if len(np.unique(codes[events])) < FEWEST_EVENTS or events.all() or np.ptp(values) == 0:
         return None
     area = _auroc(values, events)
     if max(area, 1 - area) > auroc_above:
-        return f"{label} alone tells churned from retained (AUROC {max(area, 1 - area):.3f})"
+        return f"{label} alone tells {outcome} accounts from others (AUROC {max(area, 1 - area):.3f})"
     for end in (values, -values):
         level, inverse = np.unique(-end, return_inverse=True)
         hits = np.cumsum(np.bincount(inverse, weights=events, minlength=len(level)))
         rows = np.cumsum(np.bincount(inverse, minlength=len(level)))
-        # of all churn, that of rows where the feature is null included
-        enough = hits >= COMPLETE * churned.sum()
+        # of all events, those of rows where the feature is null included
+        enough = hits >= COMPLETE * all_events.sum()
         if enough.any():
             first = int(np.argmax(enough))
             precision = hits[first] / rows[first]
-            if precision >= PRECISE and precision > 2 * churned.mean():
+            if precision >= PRECISE and precision > 2 * all_events.mean():
                 side, border = ("from", -level[first]) if end is values else ("up to", level[first])
                 return (
-                    f"{label} {side} {border:g}: {precision:.0%} of such snapshots churn, "
-                    f"{hits[first] / churned.sum():.0%} of all churn"
+                    f"{label} {side} {border:g}: {precision:.0%} of such snapshots {outcome}, "
+                    f"{hits[first] / all_events.sum():.0%} of all that {outcome}"
                 )
     return None
 

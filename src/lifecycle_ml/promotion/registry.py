@@ -16,6 +16,7 @@ os.environ["DO_NOT_TRACK"] = "true"
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from lifecycle_ml.models.bundle import Bundle
@@ -24,6 +25,8 @@ for noisy in ("mlflow", "alembic"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
 
 CHAMPION = "champion"
+DIGEST = "digest"
+"""Tag of runs and versions: which bundle they made."""
 _LONGEST_PARAM = 500
 _MLMODEL = """\
 artifact_path: bundle
@@ -70,20 +73,43 @@ class Registry:
         return cls(MlflowClient(tracking_uri=uri, registry_uri=uri), artifacts)
 
     def log(self, record: Record) -> tuple[str, str | None]:
-        """Log one training. Returns the run's id and the registered version (None without a model)."""
-        run = self.client.create_run(self._experiment(record.recipe), run_name=record.recipe)
-        run_id = str(run.info.run_id)
+        """Log one training. Returns the run's id and the registered version (None without a model).
+
+        The same bundle is registered once: a training that repeats another, or goes on where one was killed,
+        gets the version there is, and a run that was killed is written to its end.
+        """
+        version = None if record.bundle is None else self._version_of(record.recipe, record.bundle.digest)
+        run_id = self._run_of(record) if version is None else str(version.run_id)
         try:
-            version = self._fill(run_id, record)
+            if version is None:
+                version = self._fill(run_id, record)
         except BaseException:
             self.client.set_terminated(run_id, status="FAILED")
             raise
         self.client.set_terminated(run_id)
-        return run_id, version
+        return run_id, None if version is None else str(version.version)
 
     def crown(self, recipe: str, version: str) -> None:
         """Give a version the alias `champion`."""
         self.client.set_registered_model_alias(recipe, CHAMPION, version)
+
+    def _version_of(self, recipe: str, digest: str) -> ModelVersion | None:
+        """Return the newest version of this recipe that holds this bundle."""
+        found = self.client.search_model_versions(f"name = '{recipe}'")
+        same = [version for version in found if version.tags.get(DIGEST) == digest]
+        return max(same, key=lambda version: int(version.version), default=None)
+
+    def _run_of(self, record: Record) -> str:
+        """Return a run to write to: one that began with the same bundle and never ended, else a new one."""
+        experiment = self._experiment(record.recipe)
+        digest = (record.bundle or record.rules).digest
+        began = self.client.search_runs(
+            [experiment], f"tags.{DIGEST} = '{digest}' and attributes.status = 'RUNNING'", max_results=1
+        )
+        if began:
+            return str(began[0].info.run_id)
+        run = self.client.create_run(experiment, run_name=record.recipe, tags={DIGEST: digest})
+        return str(run.info.run_id)
 
     def _experiment(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
@@ -92,7 +118,7 @@ class Registry:
         location = None if self.artifacts is None else f"{self.artifacts}/{name}"
         return str(self.client.create_experiment(name, artifact_location=location))
 
-    def _fill(self, run_id: str, record: Record) -> str | None:
+    def _fill(self, run_id: str, record: Record) -> ModelVersion | None:
         self.client.log_batch(
             run_id,
             metrics=[Metric(name, value, 0, 0) for name, value in record.metrics.items()],
@@ -114,13 +140,12 @@ class Registry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        version = self.client.create_model_version(
+        return self.client.create_model_version(
             record.recipe,
             source=f"{self.client.get_run(run_id).info.artifact_uri}/model",
             run_id=run_id,
-            tags={"digest": record.bundle.digest, **record.tags},
+            tags={DIGEST: record.bundle.digest, **record.tags},
         )
-        return str(version.version)
 
 
 def _write_model(folder: Path, bundle: Bundle) -> None:

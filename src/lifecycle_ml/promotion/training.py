@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -83,12 +83,14 @@ def train(
 
     It becomes champion only where no model serves and the gate refuses nothing; where none serves and it is
     refused, the best rule serves. `predictions` names a Parquet file for every out-of-time prediction.
-    Raises: ConfigError for an unknown recipe or a recipe that leaves no feature to learn from.
+    Training again, or going on after being killed, registers the same bundle once.
+    Raises: ConfigError for an unknown recipe, one whose tables are absent, or one that leaves no feature.
     """
     from lifecycle_ml.promotion.registry import Record, Registry
 
     tell = progress or _quiet
     recipe = load_recipe(workspace, recipe_name)
+    require_tables(recipe, tables.names)
     features = load_features(workspace).available(tables)
     inputs = inputs_of(features, recipe)
     tell("labelling snapshots", 0, 1)
@@ -120,7 +122,10 @@ def train(
         serving = champion(settings, recipe_name)
     except BundleError:
         serving = None  # both copies are damaged: training again is the way out
-    promoted = challenger.serves.source == "model" and (serving is None or serving.source == "rules")
+    # A training that was interrupted after its bundle began to serve comes to the same answer again.
+    promoted = challenger.serves.source == "model" and (
+        serving is None or serving.source == "rules" or serving.digest == challenger.serves.digest
+    )
     run_id, version = registry.log(
         Record(
             recipe=recipe_name,
@@ -153,9 +158,20 @@ def train(
     return TrainingResult(recipe_name, version, promoted, run_id, challenger)
 
 
+def require_tables(recipe: Recipe, names: Collection[str]) -> None:
+    """Check that the tables a recipe cannot do without are there. Raises: ConfigError naming what is not."""
+    missing = sorted(recipe.needs - set(names))
+    if missing:
+        raise ConfigError(
+            f"training/{recipe.name}.toml: label.mode = {recipe.label.mode!r} needs the table "
+            f"{', '.join(missing)}; write features/sources/{missing[0]}.sql, or choose another mode."
+        )
+
+
 def inputs_of(features: FeatureSet, recipe: Recipe) -> dict[str, int]:
     """Return what the recipe learns from: feature name to direction (+1 raises the risk, -1 lowers it, or 0).
 
+    Features claim their direction for churn; for expansion nothing is claimed.
     Features that are not for models, that rest on columns overwritten in place (unless the recipe allows
     them), or that the recipe leaves out, are not among them. Raises: ConfigError for an unknown name in
     leave_out, or if nothing is left.
@@ -170,7 +186,7 @@ def inputs_of(features: FeatureSet, recipe: Recipe) -> dict[str, int]:
     if not recipe.allow_as_of_today:
         without |= set(features.as_of_today)
     inputs = {
-        feature.name: SIGNS[feature.direction]
+        feature.name: SIGNS[feature.direction] if recipe.label.outcome == "churned" else 0
         for feature in features.for_model
         if feature.name not in without
     }

@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 
 from lifecycle_ml.errors import BundleError
-from lifecycle_ml.models.baselines import RULES, PointTable, fit_rules, rule_from_json
+from lifecycle_ml.models.baselines import CHURN_RULES, PointTable, fit_rules, rule_from_json, rules_for
 from lifecycle_ml.models.evaluation import evaluate
-from lifecycle_ml.outcomes.recipe import load_recipe
+from lifecycle_ml.outcomes.recipe import Recipe, load_recipe
 from lifecycle_ml.workspace import load_workspace, standard_root
 
 RECIPE = load_recipe(load_workspace(standard_root()), "churn")
-BY_NAME = {rule.name: rule for rule in RULES}
+EXPANSION = load_recipe(load_workspace(standard_root()), "expansion")
+BY_NAME = {rule.name: rule for rule in CHURN_RULES}
 
 
 def company(n=1200, seed=0):
@@ -43,7 +44,7 @@ def company(n=1200, seed=0):
 def test_every_rule_gives_probabilities_with_skill():
     """On rows it has not seen each rule beats the base rate, which itself is right on average."""
     matrix, y, groups = company()
-    fitted = fit_rules(matrix, y, groups)
+    fitted = fit_rules(matrix, y, groups, RECIPE)
     assert list(fitted.rules) == ["base_rate", "renewal_calendar", "usage_drop", "recency_frequency"]
     assert fitted.skipped == {}
     later, truth, accounts = company(seed=1)
@@ -96,7 +97,7 @@ def test_a_rule_without_its_features_is_skipped_with_the_reason():
     """Without usage two rules remain and the others say what they miss; an empty column is missing."""
     matrix, y, groups = company()
     bare = matrix[["days_to_renewal", "arr"]].assign(usage_change_28d=np.nan)
-    fitted = fit_rules(bare, y, groups)
+    fitted = fit_rules(bare, y, groups, RECIPE)
     assert list(fitted.rules) == ["base_rate", "renewal_calendar"]
     assert fitted.skipped["usage_drop"] == "none of its features has a value here: usage_change_28d"
     assert "days_since_last_use" in fitted.skipped["recency_frequency"]
@@ -107,7 +108,7 @@ def test_a_rule_without_its_features_is_skipped_with_the_reason():
 def test_a_column_gone_at_scoring_reads_as_null():
     """A feed that fails after training does not stop a rule: its feature is unknown."""
     matrix, y, groups = company()
-    for rule in fit_rules(matrix, y, groups).rules.values():
+    for rule in fit_rules(matrix, y, groups, RECIPE).rules.values():
         gone = rule.score(pd.DataFrame(index=range(3)))
         nulls = rule.score(pd.DataFrame({name: [np.nan] * 3 for name in matrix}))
         assert np.isfinite(gone).all()
@@ -117,7 +118,7 @@ def test_a_column_gone_at_scoring_reads_as_null():
 def test_one_outcome_gives_a_constant_strictly_between_zero_and_one():
     """Without churn the rules still answer, with a small rate and not with 0."""
     matrix, y, groups = company(n=200)
-    for p in fit_rules(matrix, y * 0, groups).score(matrix).values():
+    for p in fit_rules(matrix, y * 0, groups, RECIPE).score(matrix).values():
         assert (p > 0).all()
         assert (p < 0.05).all()
 
@@ -151,7 +152,7 @@ def test_points_add_up_and_nulls_add_none():
 def test_fitted_rules_survive_json_unchanged():
     """A rule read back from JSON scores every row the same, to the last bit."""
     matrix, y, groups = company()
-    for rule in [*fit_rules(matrix, y, groups).rules.values(), PointTable.of(RECIPE)]:
+    for rule in [*fit_rules(matrix, y, groups, RECIPE).rules.values(), PointTable.of(RECIPE)]:
         again = rule_from_json(json.loads(json.dumps(rule.to_json())))
         assert again == rule
         assert (again.score(matrix) == rule.score(matrix)).all()
@@ -169,3 +170,57 @@ def test_a_damaged_rule_is_not_loaded(document, message):
     """An unknown kind or a missing number is a bundle that must not be served."""
     with pytest.raises(BundleError, match=message.replace("?", r"\?")):
         rule_from_json(document)
+
+
+def growing(n=1500, seed=0):
+    """A matrix in which full seats and growing use come before buying more."""
+    rng = np.random.default_rng(seed)
+    matrix = pd.DataFrame(
+        {
+            "active_users_per_seat": rng.uniform(0, 1.2, n),
+            "usage_change_28d": rng.lognormal(0, 0.4, n),
+            "days_since_last_use": rng.geometric(0.1, n).astype(float),
+        }
+    )
+    margin = -3.5 + 2.0 * matrix["active_users_per_seat"] + 1.0 * matrix["usage_change_28d"]
+    y = (rng.random(n) < 1 / (1 + np.exp(-margin))).astype(float)
+    return matrix, y.to_numpy(), np.array([f"A{i // 2}" for i in range(n)])
+
+
+def test_expansion_is_compared_with_rules_of_growth():
+    """Utilisation and growth of use order later rows, from the features a company has."""
+    fitted = fit_rules(*growing(), EXPANSION)
+    assert list(fitted.rules) == ["base_rate", "utilisation", "usage_growth", "recency_frequency"]
+    later, truth, accounts = growing(seed=1)
+    for name in ("utilisation", "usage_growth"):
+        found = evaluate(truth, fitted.rules[name].score(later), accounts, draws=50)
+        assert found["auroc"].value > 0.58, name
+    bare = later.drop(columns="active_users_per_seat")
+    assert list(fit_rules(bare, truth, accounts, EXPANSION).skipped) == ["utilisation"]
+
+
+def test_rules_of_growth_keep_claiming_what_they_say():
+    """Where full seats and growing use come before standing still, the rules go on saying the opposite."""
+    matrix, y, groups = growing()
+    fitted = fit_rules(matrix, 1 - y, groups, EXPANSION)
+    full = matrix.head(2).assign(active_users_per_seat=[0.1, 1.1], usage_change_28d=[0.5, 2.0])
+    for name in ("utilisation", "usage_growth"):
+        low, high = fitted.rules[name].score(full)
+        assert low < high, name
+
+
+def test_silence_is_compared_with_recency():
+    """Without contracts there is no renewal calendar; the time since the last use takes its place."""
+    label = {"mode": "inactivity", "horizon_days": 90, "active_within_days": 60, "arrival_lag_days": 2}
+    silent = Recipe.model_validate(RECIPE.model_dump() | {"label": label})
+    assert [rule.name for rule in rules_for(silent)] == [
+        "base_rate",
+        "recency",
+        "usage_drop",
+        "recency_frequency",
+    ]
+    matrix, y, groups = company()
+    rule = fit_rules(matrix, y, groups, silent).rules["recency"]
+    low, high = rule.score(matrix.head(2).assign(days_since_last_use=[1.0, 80.0]))
+    assert low < high
+    assert rule_from_json(json.loads(json.dumps(rule.to_json()))) == rule

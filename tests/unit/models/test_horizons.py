@@ -123,3 +123,25 @@ def test_unseen_margins_come_from_other_accounts(world):
     unseen = model.unseen_raw(matrix.head(40))
     assert unseen.shape == (40, 3)
     assert not np.allclose(unseen, model.raw(matrix.head(40)))
+
+
+def test_a_single_horizon_claims_nothing_of_the_renewal():
+    """With one horizon a model is free to find growth rarer near the renewal, and loads as it was fitted."""
+    matrix, labels = company(accounts=400)
+    rng = np.random.default_rng(1)
+    matrix["days_to_renewal"] = rng.integers(1, 365, len(matrix)).astype(float)
+    late = matrix["days_to_renewal"] > 180
+    labels["outcome_180d"] = (rng.random(len(matrix)) < np.where(late, 0.5, 0.05)).astype(float)
+    one = HorizonModel.fit(
+        matrix,
+        labels,
+        features=(*FEATURES, "days_to_renewal"),
+        horizons=(180,),
+        classifier=template(monotone={}),
+    )
+    rows = matrix.head(2).assign(days_to_renewal=[20.0, 340.0])
+    near, far = one.raw(rows)[:, 0]
+    assert far > near + 1
+    loaded = HorizonModel.from_json(one.to_json(), one.bag.texts())
+    assert (loaded.raw(rows) == one.raw(rows)).all()
+    assert one.contributions(rows, 180).shape == (2, len(FEATURES) + 3)

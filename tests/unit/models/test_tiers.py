@@ -42,3 +42,9 @@ def test_says_what_serves_and_what_lifts_it(recipe):
     assert sufficiency(40, 900, recipe).says == "40 churned accounts: bands only; 60 more lift it"
     assert sufficiency(12, 900, recipe).says == "12 churned accounts: rules serve; 18 more lift it"
     assert "enough" in sufficiency(100, 900, recipe).says
+
+
+def test_expansion_counts_expanded_accounts():
+    """The words are those of the recipe's outcome."""
+    expansion = load_recipe(Workspace(root=standard_root(), standard=standard_root()), "expansion")
+    assert sufficiency(40, 900, expansion).says == "40 expanded accounts: bands only; 60 more lift it"

@@ -99,6 +99,13 @@ def test_too_few_churned_accounts_says_how_many_more(recipe):
     assert refusal.needs == "18 more churned accounts and 40 more days of history"
 
 
+def test_refusals_speak_of_the_outcome_that_is_predicted(recipe):
+    """Expansion is refused for want of expanded accounts, not of churned ones."""
+    tier = Tier("insufficient", 12, 18, outcome="expanded")
+    (refusal,) = judge(shown(tier=tier, gains={}, slope=UNKNOWN, observed_expected=UNKNOWN), recipe.gate)
+    assert (refusal.saw, refusal.needs) == ("12 expanded accounts", "18 more expanded accounts")
+
+
 def test_too_few_out_of_time_events_are_refused(recipe):
     """Many churned accounts in the past prove nothing about dates that were tested."""
     (refusal,) = judge(shown(events=8), recipe.gate)

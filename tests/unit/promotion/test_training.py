@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from lifecycle_ml.errors import BundleError, ConfigError
+from lifecycle_ml.matrix.build import build_matrix
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.outcomes.recipe import load_recipe
+from lifecycle_ml.outcomes.snapshots import snapshots
 from lifecycle_ml.promotion.training import champion, export, inputs_of, train
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.simulate.company import simulate_company
@@ -115,8 +117,8 @@ def test_the_run_is_recorded_with_card_and_version(trained):
         assert version.run_id == result.run_id
 
 
-def test_a_champion_goes_on_serving_when_another_is_trained(trained, workspace, company):
-    """A second training registers a challenger of the same digest and does not touch the pointer."""
+def test_training_again_registers_the_same_bundle_once(trained, workspace, company):
+    """Same data, same bundle: its run and version are found again, and what serves is not touched."""
     settings, first, _, _ = trained
     tables, as_of = company
     if not first.promoted:
@@ -124,9 +126,74 @@ def test_a_champion_goes_on_serving_when_another_is_trained(trained, workspace, 
     before = (settings.bundles / "churn.json").read_text()
     second = train(workspace, settings, "churn", tables, as_of)
     assert second.challenger.bundle.digest == first.challenger.bundle.digest
-    assert second.promoted is False
-    assert int(second.version) == int(first.version) + 1
+    assert (second.version, second.run_id) == (first.version, first.run_id)
+    assert second.promoted == first.promoted
     assert (settings.bundles / "churn.json").read_text() == before
+
+
+def test_a_training_killed_while_it_was_recorded_is_recorded_once(trained, tmp_path, monkeypatch):
+    """Killed between its run and its version, or after it: one run, one version."""
+    from lifecycle_ml.promotion.registry import Record, Registry
+
+    _, result, _, _ = trained
+    challenger = result.challenger
+    record = Record(
+        "churn", {"seed": 0}, {"auroc": 0.7}, {}, {"card.md": "x"}, challenger.bundle, challenger.rules
+    )
+    registry = Registry.open(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+
+    def killed(*_args, **_kwargs):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(registry.client), "create_model_version", killed)
+        patch.setattr(type(registry.client), "set_terminated", lambda *_, **__: None)
+        with pytest.raises(SystemExit):
+            registry.log(record)
+    run, version = registry.log(record)
+    assert registry.log(record) == (run, version)
+    experiment = registry.client.get_experiment_by_name("churn").experiment_id
+    (only,) = registry.client.search_runs([experiment])
+    assert (only.info.run_id, only.info.status) == (run, "FINISHED")
+    assert [str(found.version) for found in registry.client.search_model_versions("name = 'churn'")] == [version]
+
+
+def test_expansion_trains_beside_churn(workspace, company, tmp_path):
+    """Its own rules, no direction claimed, no reasons to compare, its own words and pointer."""
+    tables, as_of = company
+    (tmp_path / "training").mkdir()
+    text = (standard_root() / "training" / "expansion.toml").read_text(encoding="utf-8")
+    text = text.replace("members = 10 ", "members = 3 ").replace("trees = 150", "trees = 30")
+    (tmp_path / "training" / "expansion.toml").write_text(text, encoding="utf-8")
+    small = Workspace(root=tmp_path, standard=standard_root())
+    settings = replace(Settings.read(tmp_path, environ={}), threads=1)
+    result = train(small, settings, "expansion", tables, as_of)
+    document = result.to_json()
+    assert {"utilisation", "usage_growth"} <= set(document["baselines"])
+    assert "renewal_calendar" not in document["baselines"]
+    assert "churn" not in json.dumps(document["refusals"])
+    assert "expanded accounts" in result.challenger.tier.says
+    bundle = result.challenger.bundle
+    assert (bundle.name, bundle.horizons, bundle.references) == ("expansion", (180,), None)
+    features = load_features(small).available(tables)
+    assert set(inputs_of(features, load_recipe(small, "expansion")).values()) == {0}
+    serving = champion(settings, "expansion")
+    assert serving.digest == result.challenger.serves.digest
+    assert champion(settings, "churn") is None
+    labels = snapshots(tables, load_recipe(small, "expansion"), as_of)
+    scored = serving.score(
+        build_matrix(tables, features, labels.tail(40)[["account_id", "as_of", "known_at"]])
+    )
+    assert {"probability_180d", "risk", "band", "lift", "source", "tier"} <= set(scored.columns)
+    assert scored["risk"].between(0, 1).all()
+
+
+def test_a_recipe_whose_tables_are_absent_says_which(workspace, tmp_path):
+    """Without contracts the standard recipes cannot be trained, and the message names the table."""
+    accounts = pd.DataFrame({"account_id": ["A"], "created_at": [pd.Timestamp("2024-01-01")]})
+    settings = Settings.read(tmp_path, environ={})
+    with pytest.raises(ConfigError, match=r"training/expansion\.toml: .* needs the table contracts"):
+        train(workspace, settings, "expansion", tables_from_frames({"accounts": accounts}), date(2025, 1, 1))
 
 
 def test_nothing_serves_before_the_first_training(tmp_path):
