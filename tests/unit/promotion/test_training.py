@@ -155,7 +155,8 @@ def test_a_training_killed_while_it_was_recorded_is_recorded_once(trained, tmp_p
     experiment = registry.client.get_experiment_by_name("churn").experiment_id
     (only,) = registry.client.search_runs([experiment])
     assert (only.info.run_id, only.info.status) == (run, "FINISHED")
-    assert [str(found.version) for found in registry.client.search_model_versions("name = 'churn'")] == [version]
+    versions = registry.client.search_model_versions("name = 'churn'")
+    assert [str(found.version) for found in versions] == [version]
 
 
 def test_expansion_trains_beside_churn(workspace, company, tmp_path):
