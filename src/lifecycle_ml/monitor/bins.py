@@ -22,11 +22,34 @@ MOST_CATEGORIES = 10
 
 @dataclass(frozen=True)
 class Binned:
-    """One feature in bins: the bin of every reference row and of every current row, and the bins' names."""
+    """One feature in bins: the bin of every reference row and of every current row, and the bins' names.
+
+    The last bin holds what is empty. `edges`: printed edges between the bins before it, none of categories.
+    """
 
     reference: Ints
     current: Ints
     names: tuple[str, ...]
+    edges: tuple[str, ...] = ()
+
+    def clearest(self, weights: Floats) -> tuple[str, float, float]:
+        """Return the plainest statement of what moved, and for what share it holds today and held before.
+
+        Numbers: "9 or less", "more than 9" or "empty", whichever gained most; categories: the one that did.
+        """
+        bins = len(self.names)
+        now = np.bincount(self.current, minlength=bins) / max(1, len(self.current))
+        then = np.bincount(self.reference, weights, bins) / weights.sum()
+        said = list(zip(self.names, now.tolist(), then.tolist(), strict=True))
+        if self.edges:
+            said = said[:1] + said[-1:]  # what lies between two edges says little about the way it moved
+            below_now, below_then = np.cumsum(now), np.cumsum(then)
+            for at, edge in enumerate(self.edges):
+                if at > 0:
+                    said.append((f"{edge} or less", float(below_now[at]), float(below_then[at])))
+                above = (float(below_now[-2] - below_now[at]), float(below_then[-2] - below_then[at]))
+                said.append((f"more than {edge}", *above))
+        return max(said, key=lambda item: item[1] - item[2])
 
 
 def bin_feature(reference: pd.Series, current: pd.Series, weights: Floats, bins: int) -> Binned:
@@ -58,9 +81,10 @@ def _numbers(reference: Floats, current: Floats, weights: Floats, bins: int, lea
     edges = np.unique(np.quantile(known, inner, method="lower")) if len(known) else np.empty(0)
     edges = edges[edges < known.max()] if len(known) else edges
     edges = _merged(edges, reference, weights, least)
-    names = (*_named(edges), "empty")
-    codes = (_place(reference, edges), _place(current, edges))
-    return Binned(*codes, names)
+    figures = tuple(f"{edge:,.0f}" if abs(edge) >= 1000 else f"{edge:.3g}" for edge in edges)
+    lowest = len(edges) > 0 and edges[0] == known.min()
+    names = (*_named(figures, lowest=lowest), "empty")
+    return Binned(_place(reference, edges), _place(current, edges), names, figures)
 
 
 def _place(values: Floats, edges: Floats) -> Ints:
@@ -83,11 +107,12 @@ def _merged(edges: Floats, reference: Floats, weights: Floats, least: float) -> 
     return edges
 
 
-def _named(edges: Floats) -> list[str]:
-    if not len(edges):
+def _named(figures: Sequence[str], *, lowest: bool) -> list[str]:
+    if not figures:
         return ["any number"]
-    between = [f"more than {low:g} and at most {high:g}" for low, high in pairwise(edges)]
-    return [f"{edges[0]:g} or less", *between, f"more than {edges[-1]:g}"]
+    first = figures[0] if lowest else f"{figures[0]} or less"
+    between = [f"more than {low} and at most {high}" for low, high in pairwise(figures)]
+    return [first, *between, f"more than {figures[-1]}"]
 
 
 def _texts(reference: pd.Series, current: pd.Series, weights: Floats, least: float) -> Binned:

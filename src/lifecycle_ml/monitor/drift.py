@@ -46,8 +46,8 @@ class FeatureDrift:
     lean: its part of what the model leans on (0 to 1; 0 where rules serve). psi: the difference. chance: what
     chance alone stays below at these sizes, at the level shared by all features tested. usual: the largest
     difference of a single reference date from the others, chance taken off (NaN with one date). tested:
-    whether it may be called drifted. grown: names of the bins with clearly more accounts than expected;
-    bin, share_now and share_then: the bin that moved most among them.
+    whether it may be called drifted. grown: names of the bins with clearly more accounts than expected.
+    clearest, share_now, share_then: the plainest statement of what moved, and of how many it holds.
     """
 
     feature: str
@@ -57,7 +57,7 @@ class FeatureDrift:
     usual: float
     tested: bool
     drifted: bool
-    bin: str
+    clearest: str
     share_now: float
     share_then: float
     grown: tuple[str, ...]
@@ -67,7 +67,7 @@ class FeatureDrift:
         figures = {name: getattr(self, name) for name in ("lean", "psi", "chance", "usual")}
         figures |= {"share_now": self.share_now, "share_then": self.share_then}
         plain = {name: round(value, 4) if np.isfinite(value) else None for name, value in figures.items()}
-        flags = {"tested": self.tested, "drifted": self.drifted, "bin": self.bin}
+        flags = {"tested": self.tested, "drifted": self.drifted, "clearest": self.clearest}
         return {"feature": self.feature, **plain, **flags}
 
 
@@ -235,8 +235,7 @@ def _compare(
     )
     chance = chance_psi(bins, accounts, reference_accounts, level)
     beyond = np.isnan(usual) or found - expected > config.usual_factor * max(usual, 0.0)
-    moved = np.where(now > then, (now - then) * np.log(now / then), -1.0)
-    most = int(moved.argmax())
+    clearest, share_now, share_then = binned.clearest(weights)
     return FeatureDrift(
         feature=name,
         lean=lean,
@@ -245,8 +244,8 @@ def _compare(
         usual=usual if np.isnan(usual) else max(usual, 0.0),
         tested=tested,
         drifted=bool(tested and found >= config.least_psi and found > chance and beyond),
-        bin=names[most],
-        share_now=float(now[most]),
-        share_then=float(then[most]),
+        clearest=clearest,
+        share_now=share_now,
+        share_then=share_then,
         grown=tuple(names[at] for at in np.flatnonzero(now > 1.25 * then)),
     )

@@ -48,9 +48,10 @@ class Observation:
     """All that a verdict is made of, at one as_of; nothing in it is decided yet.
 
     reference and current: the snapshots compared. leans: what part of the model's mean absolute contribution
-    each feature makes up (0 each where rules serve). proven: the drift of the newest snapshots whose outcomes
-    are known, by feature. realised: by horizon, those with known outcomes only. scored: today's accounts with
-    `risk`, `band` and `arr` (NaN where the company has no contracts).
+    each feature makes up (0 each where rules serve). sources: the tables each feature reads. realised: by
+    horizon, those with known outcomes only. proven: by horizon, the drifted features that had drifted by the
+    middle date of those outcomes too. scored: today's accounts with `risk` and `band`. arr: recurring revenue
+    by account; empty where the company has no contracts.
     """
 
     as_of: date
@@ -59,9 +60,10 @@ class Observation:
     reference: Snapshots
     current: Snapshots
     leans: Mapping[str, float]
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     drifts: tuple[FeatureDrift, ...] = ()
-    proven: Mapping[str, FeatureDrift] = field(default_factory=dict)
+    proven: Mapping[int, frozenset[str]] = field(default_factory=dict)
     score_drift: FeatureDrift | None = None
     realised: Mapping[int, Realised] = field(default_factory=dict)
     estimated: Estimated | None = None
@@ -104,7 +106,7 @@ def observe(
         fault = absent_fault(missing)
         spine = population(tables, recipe, [as_of])
         arr = _arr(tables, sorted(set(spine["account_id"])), as_of)
-        return Observation(as_of, bundle, recipe, nothing, nothing, {}, (fault,), arr=arr)
+        return Observation(as_of, bundle, recipe, nothing, nothing, {}, faults=(fault,), arr=arr)
 
     trained_through = bundle.data.get("data_through")
     earlier = reference_dates(bundle, recipe, config, as_of)
@@ -133,7 +135,6 @@ def observe(
     faults += [vanished] if vanished else []
     scored = bundle.score(current.matrix) if len(current) else pd.DataFrame({RISK: [], "band": []})
     drifts: list[FeatureDrift] = []
-    proven: dict[str, FeatureDrift] = {}
     score_drift = None
     if len(reference) and len(current):
         faults += value_faults(reference, current, features, resting, config)
@@ -142,10 +143,8 @@ def observe(
         (score_drift,) = measure_drift(
             _risks(reference, then), _risks(current, scored), {RISK: 1.0}, config.drift
         )
-        if mature:
-            known = every.at(pd.Timestamp(mature[-1]))
-            moved = {item.feature: item.lean for item in drifts if item.drifted}
-            proven = {item.feature: item for item in measure_drift(reference, known, moved, config.drift)}
+    realised = _realised(tables, bundle, recipe, config, as_of, _on(every, mature), store_scores)
+    moved = {item.feature: item.lean for item in drifts if item.drifted}
     return Observation(
         as_of=as_of,
         bundle=bundle,
@@ -153,11 +152,16 @@ def observe(
         reference=reference,
         current=current,
         leans=leans,
+        sources={name: features[name].tables for name in needed},
         faults=tuple(faults),
         drifts=tuple(drifts),
-        proven=proven,
+        proven={
+            horizon: _drifted_then(every, reference, truth, moved, config)
+            for horizon, truth in realised.items()
+            if moved
+        },
         score_drift=score_drift,
-        realised=_realised(tables, bundle, recipe, config, as_of, _on(every, mature), store_scores),
+        realised=realised,
         estimated=estimate(scored[RISK].to_numpy(dtype=np.float64), bundle.headline, recipe, as_of),
         scored=scored,
         arr=arr,
@@ -230,6 +234,21 @@ def _realised(
         if seen is not None:
             found[horizon] = seen
     return found
+
+
+def _drifted_then(
+    every: Snapshots,
+    reference: Snapshots,
+    truth: Realised,
+    moved: Mapping[str, float],
+    config: MonitoringConfig,
+) -> frozenset[str]:
+    """Return the features that had drifted by the middle one of the dates with known outcomes."""
+    then = every.at(pd.Timestamp(truth.cohorts[(len(truth.cohorts) - 1) // 2]))
+    if not len(then):
+        return frozenset()
+    found = measure_drift(reference, then, moved, config.drift)
+    return frozenset(item.feature for item in found if item.drifted)
 
 
 def _ages(tables: Tables, matrix: pd.DataFrame) -> Floats:

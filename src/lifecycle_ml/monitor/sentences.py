@@ -29,9 +29,9 @@ def drift_says(drift: FeatureDrift, accounts: int) -> str:
     """Say where a feature moved, from how much to how much, and beyond which chance."""
     lean = "" if drift.lean <= 0 else f" ({percent(drift.lean)} of what the model leans on)"
     subject = "The risk" if drift.feature == "risk" else f"`{drift.feature}`{lean}"
-    season = "" if math.isnan(drift.usual) else f"; dates of the reference differ by up to {drift.usual:.2f}"
+    season = "" if math.isnan(drift.usual) else f"; single reference dates differ by up to {drift.usual:.2f}"
     return (
-        f"{subject} is {drift.bin} for {percent(drift.share_now)} of {accounts:,} accounts; in the training "
+        f"{subject} is {drift.clearest} for {percent(drift.share_now)} of {accounts:,} accounts; in the training "
         f"snapshots it was for {percent(drift.share_then)}. PSI {drift.psi:.2f}, by chance at most "
         f"{drift.chance:.2f} at this size{season}."
     )

@@ -31,7 +31,7 @@ from lifecycle_ml.outcomes.recipe import Recipe
 from lifecycle_ml.tables.source import Tables
 
 SHOWN_DRIFTS = 5
-"""Features whose drift is told in words; figures of all are in the document."""
+"""Drifted features told in words that the verdict does not rest on; figures of all are in the document."""
 
 
 @dataclass(frozen=True)
@@ -212,12 +212,24 @@ def _retrain(seen: Observation, config: MonitoringConfig) -> _Case | None:
         f"{len(drifted)} feature{'' if one else 's'} that make{'s' if one else ''} up {percent(lean)} "
         "of what "
         f"the model leans on {'has' if one else 'have'} drifted.",
-        tuple(
-            Evidence("drift", drift_says(item, len(seen.current)), weighs=True)
-            for item in drifted[:SHOWN_DRIFTS]
+        (
+            *(Evidence("drift", drift_says(item, len(seen.current)), weighs=True) for item in drifted),
+            *_one_source(seen, drifted),
         ),
         accounts,
     )
+
+
+def _one_source(seen: Observation, drifted: Sequence[FeatureDrift]) -> list[Evidence]:
+    """Say where all that drifted comes from, if it is one table: half a feed lost looks like drift."""
+    shared = set.intersection(*(set(seen.sources.get(item.feature, ())) for item in drifted))
+    if len(drifted) < 2 or not shared:
+        return []
+    tables = " and ".join(f"`{name}`" for name in sorted(shared))
+    says = (
+        f"All {len(drifted)} read {tables}: see first that nothing of it is lost, which would look the same."
+    )
+    return [Evidence("one_source", says, weighs=True)]
 
 
 def _recalibrate(seen: Observation, config: MonitoringConfig) -> _Case | None:
@@ -268,12 +280,11 @@ def _unproven(seen: Observation, config: MonitoringConfig, truth: Realised | Non
     """Drifted features, but those a fault explains and those known outcomes show the model copes with."""
     explained = {name for fault in seen.faults for name in fault.features}
     copes = truth is not None and not _miscalibrated(truth, config)
+    proven = frozenset() if truth is None else seen.proven.get(truth.horizon_days, frozenset())
     return [
         item
         for item in seen.drifts
-        if item.drifted
-        and item.feature not in explained
-        and not (copes and item.feature in seen.proven and seen.proven[item.feature].drifted)
+        if item.drifted and item.feature not in explained and not (copes and item.feature in proven)
     ]
 
 
@@ -352,9 +363,8 @@ def _also_seen(seen: Observation, config: MonitoringConfig) -> list[Evidence]:
     if seen.bundle.source == "rules":
         says = "Rules serve: no model leans on a feature. `lifecycle run` on new data tries to train again."
         found.append(Evidence("rules", says))
-    found += [Evidence("drift", drift_says(item, today)) for item in seen.drifts if item.drifted][
-        :SHOWN_DRIFTS
-    ]
+    drifted = [item for item in seen.drifts if item.drifted]
+    found += [Evidence("drift", drift_says(item, today)) for item in drifted[:SHOWN_DRIFTS]]
     if seen.score_drift is not None and seen.score_drift.drifted:
         found.append(Evidence("score_drift", drift_says(seen.score_drift, today)))
     months = len(seen.reference_dates) * seen.recipe.snapshots.step_days
