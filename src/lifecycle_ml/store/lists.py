@@ -17,7 +17,7 @@ from lifecycle_ml.store.cursor import Cursor, CursorError
 from lifecycle_ml.store.document import instant_text
 from lifecycle_ml.store.publishing import by_id, of_row
 from lifecycle_ml.store.rows import AccountFilters, ActionFilters, Listed, Mix, Page, Past, Publication, Sort
-from lifecycle_ml.store.schema import actions, listings, naive_utc, publications, readings, unscored
+from lifecycle_ml.store.schema import actions, listings, publications, readings, unscored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,8 @@ _SORTED_BY: dict[Sort, tuple[sa.ColumnElement[Any], bool]] = {
 }
 """What each order goes by, and whether it naturally starts with the highest."""
 _COLUMNS = {"renewal_json": "renewal", "triggers_json": "triggers"}
-_LISTED = [listings.c[_COLUMNS.get(name, name)] for name in Listed.__dataclass_fields__ if name != "body"]
+_FOUND_BY = [name for name in Listed.__dataclass_fields__ if name != "body"]
+_LISTED = [listings.c[_COLUMNS.get(name, name)] for name in _FOUND_BY]
 _HERE = listings.c.publication_id == sa.bindparam("here")
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 
@@ -190,18 +191,15 @@ def account_page(
     rows = connection.execute(select, {"here": here, "limit": limit + 1, **values}).all()
     ids = [row.account_id for row in rows[:limit]]
     bodies = _bodies(connection, here, ids)
-    shown = [_listed(row, bodies[row.account_id]) for row in rows[:limit]]
+    shown = [
+        Listed(**dict(zip(_FOUND_BY, row, strict=False)), body=bodies[row.account_id]) for row in rows[:limit]
+    ]
     live = unfinished(connection, ids) if with_actions else {}
     if len(rows) <= limit:
         return Page(shown, publication, actions=live)
     last = rows[limit - 1]
     value = last.sorted_by.isoformat() if isinstance(last.sorted_by, date) else last.sorted_by
     return Page(shown, publication, Cursor(here, value, last.account_id).write(question), live)
-
-
-def _listed(row: Any, body: bytes) -> Listed:
-    *columns, _sorted_by = row
-    return Listed(*columns, body)
 
 
 def color_mix(connection: sa.Connection, here: int, filters: AccountFilters) -> dict[str, Mix]:
@@ -223,14 +221,18 @@ def choices(connection: sa.Connection, here: int) -> dict[str, list[str]]:
 
 def action_page(connection: sa.Connection, filters: ActionFilters, cursor: str | None, limit: int) -> Page:
     """Return one page of actions; see `Store.list_actions`."""
-    column, row_id = actions.c.arr_kept_per_hour, actions.c.action_id
-    select = sa.select(actions).where(*_action_conditions(filters))
+    values: dict[str, Any] = {
+        kind: getattr(filters, kind)
+        for kind in _ACTION_CONDITIONS
+        if getattr(filters, kind) not in (None, ())
+    }
+    kinds = tuple(values)
+    goes_on: Literal["start", "value", "null"] = "start"
     if cursor is not None:
         after = Cursor.read(cursor, filters, float)
-        beyond = _after(column, after.value, row_id, after.row_id, descending=True)
-        select = select.where(beyond)
-    select = select.order_by(*_ordered(column, row_id, descending=True)).limit(limit + 1)
-    rows = connection.execute(select).mappings().all()
+        goes_on = "null" if after.value is None else "value"
+        values |= {"last_id": after.row_id} | ({} if after.value is None else {"last_value": after.value})
+    rows = connection.execute(_action_select(kinds, goes_on), {"limit": limit + 1, **values}).mappings().all()
     shown = [dict(row) for row in rows[:limit]]
     if len(rows) <= limit:
         return Page(shown, None)
@@ -310,11 +312,8 @@ _CONDITIONS: dict[str, sa.ColumnElement[bool]] = {
 
 def _conditions(filters: AccountFilters) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Return which conditions the filters call for, and the values to bind."""
-    values: dict[str, Any] = {}
-    for kind in _CONDITIONS:
-        value = getattr(filters, kind)
-        if value is not None and value != ():
-            values[kind] = value
+    asked: dict[str, Any] = {kind: getattr(filters, kind) for kind in _CONDITIONS}
+    values = {kind: value for kind, value in asked.items() if value is not None and value != ()}
     if "text" in values:
         values["text"] = _contains(values["text"])
     return tuple(values), values
@@ -326,15 +325,26 @@ def _contains(text: str) -> str:
     return f"%{text.casefold()}%"
 
 
-def _action_conditions(filters: ActionFilters) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = [
-        actions.c[name].in_(getattr(filters, name))
+_ACTION_CONDITIONS: dict[str, sa.ColumnElement[bool]] = {
+    **{
+        name: actions.c[name].in_(sa.bindparam(name, expanding=True))
         for name in ("status", "owner", "owner_role", "account_id")
-        if getattr(filters, name)
-    ]
-    if filters.due_before is not None:
-        conditions.append(actions.c.due_at < naive_utc(filters.due_before))
-    return conditions
+    },
+    "due_before": actions.c.due_at < sa.bindparam("due_before"),
+}
+
+
+@lru_cache(maxsize=512)
+def _action_select(kinds: tuple[str, ...], goes_on: Literal["start", "value", "null"]) -> sa.Select[Any]:
+    column, row_id = actions.c.arr_kept_per_hour, actions.c.action_id
+    select = sa.select(actions).where(*(_ACTION_CONDITIONS[kind] for kind in kinds))
+    if goes_on != "start":
+        value = None if goes_on == "null" else sa.bindparam("last_value", type_=column.type)
+        last = sa.bindparam("last_id", type_=sa.Text())
+        select = select.where(_after(column, value, row_id, last, descending=True))
+    return select.order_by(*_ordered(column, row_id, descending=True)).limit(
+        sa.bindparam("limit", type_=sa.Integer())
+    )
 
 
 def _date(text: str) -> date:
