@@ -1,7 +1,12 @@
-"""The data flow in one file: check, matrix, score, reasons, health, actions, publish.
+"""The data flow in one file: check, matrix, score, reasons, health, actions, publish, monitor.
 
 `read_accounts` turns tables into readings and writes nothing; `run_nightly` calls it and publishes; the
 service's refresh calls it too, so a reading is the same whichever way it was asked for.
+
+A run that was killed at any point is completed by the next one for the same as_of. What is wrong with tables
+or configuration is found before anything is written; then the run records its clock, trains where nothing
+serves, replays history into an empty store, and publishes with one flip of a pointer. Every step either did
+not happen, or is found done and not done again.
 """
 
 from __future__ import annotations
@@ -15,30 +20,34 @@ from typing import Any
 
 import pandas as pd
 
+from lifecycle_ml.actions.checkpoints import renewal_of
 from lifecycle_ml.actions.plan import ActionEvent, ended_in_episode, plan_actions
-from lifecycle_ml.actions.playbooks import Playbooks, load_playbooks
-from lifecycle_ml.actions.team import Team, load_team
+from lifecycle_ml.actions.rulebook import ActionRules, load_action_rules
+from lifecycle_ml.actions.stages import stages_of
+from lifecycle_ml.actions.triggers import Fired, fire_triggers
 from lifecycle_ml.check import PROVISIONAL, CheckReport, check
 from lifecycle_ml.errors import ConfigError, TableError
 from lifecycle_ml.health.config import HealthConfig, load_health
 from lifecycle_ml.health.document import health_document
 from lifecycle_ml.health.state import HealthState, next_states
-from lifecycle_ml.matrix.build import build_matrix, customers
+from lifecycle_ml.matrix.build import build_matrix
 from lifecycle_ml.matrix.feature import FeatureSet
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.models.bundle import Bundle
+from lifecycle_ml.outcomes.recipe import Recipe, load_recipe
+from lifecycle_ml.outcomes.snapshots import population
 from lifecycle_ml.promotion.training import champion, folder_of, train
 from lifecycle_ml.reasons.explain import Explanations, explain
 from lifecycle_ml.reasons.taxonomy import Taxonomy, load_taxonomy
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.store.reading import Served, compose, make_receipt, plain
-from lifecycle_ml.store.rows import Before, StoredReading
+from lifecycle_ml.store.rows import Before, Publication, StoredReading
 from lifecycle_ml.store.store import Store
 from lifecycle_ml.tables.examine import examine
 from lifecycle_ml.tables.source import Tables, read_tables
 from lifecycle_ml.workspace import Workspace
 
-RECIPE = "churn"
+CHURN, EXPANSION = "churn", "expansion"
 HISTORY_WEEKS = 12
 """Weekly as_of dates replayed into an empty store, so that colours start with a past."""
 
@@ -53,15 +62,28 @@ def _quiet(_step: str, _done: int, _total: int) -> None:
 
 @dataclass(frozen=True)
 class Rulebook:
-    """All that turns tables into readings, loaded once and checked against one another."""
+    """All that turns tables into readings, loaded once and checked against one another.
+
+    `bundles` holds what serves, by recipe; expansion is missing where its recipe lacks a table it needs.
+    """
 
     workspace: Workspace
     features: FeatureSet
-    bundle: Bundle
+    recipe: Recipe
+    bundles: Mapping[str, Bundle]
     taxonomy: Taxonomy
     health: HealthConfig
-    playbooks: Playbooks
-    team: Team
+    actions: ActionRules
+
+    @property
+    def churn(self) -> Bundle:
+        """What answers for churn."""
+        return self.bundles[CHURN]
+
+    @property
+    def models(self) -> dict[str, dict[str, str] | None]:
+        """Name, version and digest of what serves, None where nothing does."""
+        return {name: _named(self.bundles.get(name)) for name in (CHURN, EXPANSION)}
 
 
 @dataclass(frozen=True)
@@ -85,8 +107,8 @@ class RunSummary:
     history: int
     current: bool
     """Whether readers see it; an as_of older than theirs is kept as history."""
-    bundle: Bundle
-    """What serves, with the refusals of the model it stands in for."""
+    bundles: Mapping[str, Bundle]
+    """What serves, by recipe, with the refusals of the model it stands in for."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `score --json`."""
@@ -113,156 +135,204 @@ def run_nightly(
 
     Trains only where nothing serves. The first run into an empty store first replays the last twelve weekly
     as_of dates as they were known then, and publishes them as history. A run that was killed is completed
-    by the next one with its recorded now. Tables already read and checked may be handed over.
+    by the next one for its as_of, with its recorded now. Tables already read and checked may be handed over.
 
-    Raises: TableError, and nothing is written, where the tables break the data contract; ConfigError where
-    nothing serves and training is not allowed.
+    Raises: TableError, and nothing is written, where the tables break the data contract or hold no customer;
+    ConfigError where nothing serves and training is not allowed.
     """
     tables = read_tables(workspace, settings) if tables is None else tables
     report = check(workspace, settings, as_of, tables=tables) if report is None else report
     if not report.ok:
         raise TableError("\n".join(item.advice for item in report.findings if item.severity == "error"))
-    rules = load_rulebook(workspace, settings, tables, as_of, may_train=may_train, progress=progress)
+    recipe = load_recipe(workspace, CHURN)
+    if population(tables, recipe, [as_of]).empty:
+        raise TableError(
+            f"no account is a customer as of {as_of} (training/{CHURN}.toml, mode {recipe.label.mode!r}), so "
+            "nothing is published. See the sources of "
+            f"{', '.join(sorted(recipe.needs))} in features/sources, and the as-of date."
+        )
+    _load_rules(workspace, tables, {})
     store = Store.open(settings.store_url)
     try:
         latest = store.current()
         # An as_of older than what readers see is kept as history: it moves neither them nor any action.
-        newest = latest is None or as_of >= latest.as_of
-        history = (
-            [as_of - timedelta(weeks=week) for week in range(HISTORY_WEEKS, 0, -1)] if latest is None else []
-        )
-        matrices = _build(rules, tables, [*history, as_of], progress)
-        if matrices[as_of].empty:
-            raise TableError(
-                f"contracts: no account has recurring ARR in force as of {as_of}, so nothing is published. "
-                "See features/sources/contracts.sql and the as-of date."
-            )
-        for done, day in enumerate(history):
-            progress("replaying twelve weeks", done, len(history))
-            replay_clock = datetime.combine(day, time()) + timedelta(hours=2)
-            _publish(rules, store, tables, matrices[day], day, replay_clock, current=False)
-        if history:
-            progress("replaying twelve weeks", len(history), len(history))
-        progress("scoring and publishing", 0, 1)
-        summary = _publish(rules, store, tables, matrices[as_of], as_of, now, current=newest)
-        progress("scoring and publishing", 1, 1)
+        current = latest is None or as_of >= latest.as_of
+        publication = store.begin(as_of, _midnight(as_of), now, "nightly" if current else "history")
+        if may_train:
+            _train_missing(workspace, settings, tables, as_of, progress)
+        rules = load_rulebook(workspace, settings, tables)
+        run = _Run(rules, store, tables, progress)
+        history = run.replay(as_of) if latest is None else 0
+        counts = run.publish(publication, current=current)
     finally:
         store.close()
-    return RunSummary(**summary, history=len(history), current=newest, bundle=rules.bundle)
+    return RunSummary(**counts, history=history, bundles=rules.bundles)
 
 
 def load_rulebook(
     workspace: Workspace,
     settings: Settings,
     tables: Tables,
-    as_of: date,
-    *,
-    may_train: bool,
-    bundle: Bundle | None = None,
-    progress: Progress = _quiet,
+    served: Mapping[str, Bundle] | None = None,
 ) -> Rulebook:
-    """Load the rooms' configuration and what serves: `bundle`, or the champion.
+    """Load the rooms' configuration and what serves: `served`, or the champions.
 
-    Where there is no champion (nothing serves, or rules do) it is trained, but never twice on the same data.
-    Raises: UserError for the first rule that cannot be.
+    Raises: UserError for the first rule that cannot be, ConfigError where nothing serves for churn.
     """
-    every = load_features(workspace)
-    team = load_team(workspace)
-    taxonomy = load_taxonomy(workspace, every.names)
-    health = load_health(workspace, every.names)
-    playbooks = load_playbooks(workspace, every.names, team)
-    serving = bundle or champion(settings, RECIPE)
-    if may_train and _wants_training(serving, tables):
-        train(workspace, settings, RECIPE, tables, as_of, progress=progress)
-        serving = champion(settings, RECIPE)
-    if serving is None:
+    bundles = served
+    if bundles is None:
+        champions = {recipe.name: champion(settings, recipe.name) for recipe in _trained(workspace, tables)}
+        bundles = {name: bundle for name, bundle in champions.items() if bundle is not None}
+    if CHURN not in bundles:
         raise ConfigError(
-            f"nothing serves for recipe {RECIPE!r}; run `lifecycle train {RECIPE}` or `lifecycle run`."
+            f"nothing serves for recipe {CHURN!r}; run `lifecycle train {CHURN}` or `lifecycle run`."
         )
+    return _load_rules(workspace, tables, bundles)
+
+
+def _load_rules(workspace: Workspace, tables: Tables, bundles: Mapping[str, Bundle]) -> Rulebook:
+    every = load_features(workspace)
     return Rulebook(
         workspace=workspace,
         features=every.available(tables),
-        bundle=serving,
-        taxonomy=taxonomy,
-        health=health,
-        playbooks=playbooks,
-        team=team,
+        recipe=load_recipe(workspace, CHURN),
+        bundles=bundles,
+        taxonomy=load_taxonomy(workspace, every.names),
+        health=load_health(workspace, every.names),
+        actions=load_action_rules(workspace, every.names),
     )
 
 
-def _wants_training(serving: Bundle | None, tables: Tables) -> bool:
-    if serving is None:
-        return True
-    return serving.source == "rules" and serving.data.get("fingerprint") != tables.fingerprint
+def _trained(workspace: Workspace, tables: Tables) -> list[Recipe]:
+    """Return the recipes that readings need and whose tables are there."""
+    recipes = [load_recipe(workspace, name) for name in (CHURN, EXPANSION)]
+    return [recipe for recipe in recipes if recipe.needs.issubset(tables.names)]
 
 
-def _build(
-    rules: Rulebook, tables: Tables, days: Sequence[date], progress: Progress
-) -> dict[date, pd.DataFrame]:
-    """Build the matrix of several as_of dates in one pass, each as known then."""
-    progress("building the matrix", 0, 1)
-    matrix = build_matrix(tables, rules.features, customers(tables, days))
-    progress("building the matrix", 1, 1)
-    return {day: matrix[matrix["as_of"] == pd.Timestamp(day)].reset_index(drop=True) for day in days}
+def _train_missing(
+    workspace: Workspace, settings: Settings, tables: Tables, as_of: date, progress: Progress
+) -> None:
+    """Train what has no champion: where nothing serves, or rules do, but never twice on the same data."""
+    for recipe in _trained(workspace, tables):
+        serving = champion(settings, recipe.name)
+        seen = serving is not None and serving.data.get("fingerprint") == tables.fingerprint
+        if serving is None or (serving.source == "rules" and not seen):
+            train(workspace, settings, recipe.name, tables, as_of, progress=progress)
 
 
-def _publish(
-    rules: Rulebook,
-    store: Store,
-    tables: Tables,
-    matrix: pd.DataFrame,
-    as_of: date,
-    now: datetime,
-    *,
-    current: bool,
-) -> dict[str, Any]:
-    known_at = datetime.combine(as_of, time())
-    accounts = _accounts(tables, as_of)
-    readings = read_accounts(rules, accounts, matrix, as_of, known_at, now, store.states(before=as_of))
-    events = _plan(rules, store, readings, now) if current else []
-    publication = store.begin(
-        as_of,
-        known_at,
-        now,
-        kind="nightly" if current else "history",
-        digests={
-            "workspace": rules.workspace.digest,
-            "tables": tables.fingerprint,
+@dataclass(frozen=True)
+class _Run:
+    """One run's way from tables to publications, with everything loaded."""
+
+    rules: Rulebook
+    store: Store
+    tables: Tables
+    progress: Progress
+
+    def replay(self, as_of: date) -> int:
+        """Publish the last twelve weekly as_of dates as history; those an earlier attempt did are kept."""
+        days = [as_of - timedelta(weeks=week) for week in range(HISTORY_WEEKS, 0, -1)]
+        done = [self.store.published(day, "history") for day in days]
+        kept = 0
+        while kept < len(days) and (past := done[kept]) is not None and past.digests == self._digests:
+            kept += 1
+        matrices = self._build(days[kept:])
+        for number, (day, matrix) in enumerate(matrices.items(), kept):
+            self.progress("replaying twelve weeks", number, len(days))
+            clock = _midnight(day) + timedelta(hours=2)
+            publication = self.store.begin(day, _midnight(day), clock, "history")
+            self._publish(publication, matrix, current=False)
+        self.progress("replaying twelve weeks", len(days), len(days))
+        return len(days)
+
+    def publish(self, publication: Publication, *, current: bool) -> dict[str, Any]:
+        """Publish the as_of of the run."""
+        matrix = self._build([publication.as_of])[publication.as_of]
+        self.progress("scoring and publishing", 0, 1)
+        counts = self._publish(publication, matrix, current=current)
+        self.progress("scoring and publishing", 1, 1)
+        return counts
+
+    @property
+    def _digests(self) -> dict[str, Any]:
+        return {
+            "workspace": self.rules.workspace.digest,
+            "tables": self.tables.fingerprint,
             "package": version("lifecycle_ml"),
-            "models": {RECIPE: _model(rules)},
-        },
-    )
-    store.write_readings(publication, readings.stored)
-    absent = set(accounts["account_id"]) - set(matrix["account_id"])
-    why = f"no recurring contract in force as of {as_of}"
-    store.write_unscored(publication, dict.fromkeys(sorted(absent), why))
-    store.publish(publication, events, current=current)
-    colors = readings.scored["health"].value_counts()
-    return {
-        "as_of": as_of,
-        "publication_id": publication.publication_id,
-        "accounts": len(readings.stored),
-        "health": {color: int(colors.get(color, 0)) for color in ("red", "yellow", "green")},
-        "actions": sum(event.kind == "opened" for event in events),
-    }
+            "models": self.rules.models,
+        }
+
+    def _build(self, days: Sequence[date]) -> dict[date, pd.DataFrame]:
+        """Build the matrix of several as_of dates in one pass, each as known then."""
+        self.progress("building the matrix", 0, 1)
+        spine = population(self.tables, self.rules.recipe, days) if days else None
+        matrix = None if spine is None else build_matrix(self.tables, self.rules.features, spine)
+        self.progress("building the matrix", 1, 1)
+        if matrix is None:
+            return {}
+        return {day: matrix[matrix["as_of"] == pd.Timestamp(day)].reset_index(drop=True) for day in days}
+
+    def _publish(self, publication: Publication, matrix: pd.DataFrame, *, current: bool) -> dict[str, Any]:
+        as_of, now = publication.as_of, publication.now
+        accounts = accounts_of(self.tables, as_of)
+        past = self._past(as_of)
+        readings = read_accounts(self.rules, accounts, matrix, as_of, publication.known_at, now, past)
+        events = self._plan(readings, past, now) if current else []
+        self.store.write_readings(publication, readings.stored)
+        absent = sorted(set(accounts["account_id"]) - set(matrix["account_id"]))
+        self.store.write_unscored(publication, dict.fromkeys(absent, f"no customer as of {as_of}"))
+        seen = self.store.publish(publication, events, digests=self._digests, current=current)
+        colors = readings.scored["health"].value_counts()
+        return {
+            "as_of": as_of,
+            "publication_id": publication.publication_id,
+            "accounts": len(readings.stored),
+            "health": {color: int(colors.get(color, 0)) for color in ("red", "yellow", "green")},
+            "actions": sum(event.kind == "opened" for event in events) if seen else 0,
+            "current": seen,
+        }
+
+    def _past(self, as_of: date) -> Past:
+        """Return what earlier readings left: of the newest as_of before, or within grace before that.
+
+        An account whose contract lapsed and is renewed within grace goes on where it was.
+        """
+        return past_of(self.store, self.rules.recipe, as_of)
+
+    def _plan(self, readings: Readings, past: Past, now: datetime) -> list[ActionEvent]:
+        # A lapsed account within grace is nobody's reading today, but its actions go on.
+        actions = self.rules.actions
+        lapsed = {
+            account: HealthState.from_json(before.state)
+            for account, before in past.items()
+            if account not in readings.states
+        }
+        states = {**readings.states, **lapsed}
+        troubled = [account for account, state in states.items() if state.color != "green"]
+        theirs = [action for found in self.store.actions(troubled).values() for action in found]
+        ended = [
+            *ended_in_episode([*theirs, *self.store.recent_actions(now - actions.recall)], states),
+            *self.store.recent_actions(now - actions.playbooks.cool_down),
+        ]
+        return plan_actions(
+            readings.scored,
+            states,
+            self.store.open_actions(),
+            list({action.action_id: action for action in ended}.values()),
+            actions,
+            now,
+        )
 
 
-def _plan(rules: Rulebook, store: Store, readings: Readings, now: datetime) -> list[ActionEvent]:
-    troubled = [account for account, state in readings.states.items() if state.color != "green"]
-    theirs = [action for actions in store.actions(troubled).values() for action in actions]
-    ended = [
-        *ended_in_episode(theirs, readings.states),
-        *store.recent_actions(now - rules.playbooks.cool_down),
-    ]
-    return plan_actions(
-        readings.scored,
-        readings.states,
-        store.open_actions(),
-        list({action.action_id: action for action in ended}.values()),
-        rules.playbooks,
-        rules.team,
-        now,
-    )
+def past_of(store: Store, recipe: Recipe, as_of: date) -> Past:
+    """Return what each account's last reading before `as_of` left, if it is younger than grace.
+
+    Grace counts back from the newest earlier publication, so that a pause of the runs forgets nothing.
+    """
+    earlier = [each.as_of for each in store.publications() if each.as_of < as_of]
+    if not earlier:
+        return {}
+    return store.states(before=as_of, since=max(earlier) - timedelta(days=recipe.label.grace_days))
 
 
 def read_accounts(
@@ -280,34 +350,35 @@ def read_accounts(
     `accounts` names, segments and owners as they are today, and whether scores are provisional.
     """
     segments = accounts.set_index("account_id")["segment"]
-    explanations = explain(rules.bundle, matrix, rules.features, rules.taxonomy, segments)
-    scored = _scored_table(rules, accounts, matrix, explanations)
+    explanations = explain(rules.churn, matrix, rules.features, rules.taxonomy, segments)
+    scored = _scored_table(rules, accounts, matrix, explanations, as_of)
     prior = {account: HealthState.from_json(before.state) for account, before in past.items()}
     states = next_states(
         prior,
         scored,
         rules.health,
         as_of,
-        rules.playbooks.recovers_when,
-        rules.playbooks.choose,
-        rules.bundle.base_rates[rules.bundle.headline],
+        rules.actions.playbooks.recovers_when,
+        rules.actions.playbooks.choose,
+        rules.churn.base_rates[rules.churn.headline],
     )
-    scored = scored.assign(
-        health=[states[account].color for account in scored["account_id"]],
-        stage=None,
-        **{f"expansion_{name}": None for name in ("probability", "lift", "band", "source", "tier")},
-    )
+    colors = pd.Series([states[account].color for account in scored["account_id"]], scored.index, dtype="str")
+    scored = pd.concat([scored, colors.rename("health")], axis=1)
+    stages = {account: before.stage for account, before in past.items()}
+    stage = pd.Series(stages_of(scored, stages, rules.actions.stages), scored.index, dtype="str")
+    scored = pd.concat([scored, stage.rename("stage")], axis=1)
     served = Served(
         as_of=as_of,
         known_at=known_at,
         scored_at=now,
-        horizons={RECIPE: rules.bundle.horizons},
-        headlines={RECIPE: rules.bundle.headline},
-        models={RECIPE: _model(rules), "expansion": None},
+        horizons={name: bundle.horizons for name, bundle in rules.bundles.items()},
+        headlines={name: bundle.headline for name, bundle in rules.bundles.items()},
+        models=rules.models,
         workspace_digest=rules.workspace.digest,
         package_version=version("lifecycle_ml"),
     )
-    read = partial(_read_account, rules, served, past, states)
+    fired = fire_triggers(scored, rules.actions.triggers)
+    read = partial(_read_account, rules, served, past, states, fired)
     rows = _records(scored)
     feature_rows = _records(matrix.drop(columns=["account_id", "as_of"]))
     stored = tuple(
@@ -322,6 +393,7 @@ def _read_account(
     served: Served,
     past: Past,
     states: Mapping[str, HealthState],
+    fired: Mapping[str, Sequence[Fired]],
     row: Mapping[str, Any],
     features: Mapping[str, Any],
     reasons: Sequence[Mapping[str, Any]],
@@ -329,13 +401,21 @@ def _read_account(
 ) -> StoredReading:
     account = row["account_id"]
     state = states[account]
-    criteria = rules.playbooks.recovers_when(state.color, state.reason or "unknown")
+    criteria = rules.actions.playbooks.recovers_when(state.color, state.reason or "unknown")
     health = health_document(state, row, criteria, rules.health, served.as_of)
     # the segment as of today chooses whom the reasons compare with, so the receipt covers it too
     content = {**features, "reference_segment": row["segment"], "provisional": row["provisional"]}
     receipt = make_receipt(served, account, content, past[account].receipt if account in past else None)
-    document = compose(served, row, health, reasons, in_favour, [], receipt)
-    return StoredReading.of(document, state=state.to_json(), risk=row["risk"], name=plain(row["name"]))
+    triggers = [trigger.to_json() for trigger in fired.get(account, ())]
+    document = compose(served, row, health, reasons, in_favour, triggers, receipt)
+    renewal = renewal_of(row, served.as_of, rules.actions.renewals)
+    return StoredReading.of(
+        document,
+        state=state.to_json(),
+        risk=plain(row["risk"]),
+        name=plain(row["name"]),
+        renewal=None if renewal is None else renewal.to_json(),
+    )
 
 
 def refresh_readings(
@@ -343,30 +423,42 @@ def refresh_readings(
 ) -> dict[str, StoredReading]:
     """Read accounts afresh from the source as of a date; nothing is written.
 
-    They are scored with the bundle of the publication readers see, not with one promoted since.
+    They are scored with the bundles of the publication readers see, not with one promoted since.
     """
     tables = read_tables(workspace, settings)
+    recipe = load_recipe(workspace, CHURN)
     store = Store.open(settings.store_url)
     try:
-        past, latest = store.states(before=as_of), store.current()
+        past, latest = past_of(store, recipe, as_of), store.current()
     finally:
         store.close()
-    served = None if latest is None else latest.digests["models"][RECIPE]
-    bundle = served and replace(
-        Bundle.load(folder_of(settings, served["digest"]), served["digest"]), version=served["version"]
-    )
-    rules = load_rulebook(workspace, settings, tables, as_of, may_train=False, bundle=bundle)
-    matrix = build_matrix(tables, rules.features, customers(tables, [as_of], account_ids=list(account_ids)))
-    known_at = datetime.combine(as_of, time())
-    readings = read_accounts(rules, _accounts(tables, as_of), matrix, as_of, known_at, now, past)
+    served = None if latest is None else _served(settings, latest.digests["models"])
+    rules = load_rulebook(workspace, settings, tables, served)
+    spine = population(tables, rules.recipe, [as_of], account_ids=list(account_ids))
+    matrix = build_matrix(tables, rules.features, spine)
+    readings = read_accounts(rules, accounts_of(tables, as_of), matrix, as_of, _midnight(as_of), now, past)
     return {reading.account_id: reading for reading in readings.stored}
 
 
+def _served(settings: Settings, models: Mapping[str, Mapping[str, str] | None]) -> dict[str, Bundle]:
+    return {
+        name: replace(
+            Bundle.load(folder_of(settings, model["digest"]), model["digest"]), version=model["version"]
+        )
+        for name, model in models.items()
+        if model is not None
+    }
+
+
 def _scored_table(
-    rules: Rulebook, accounts: pd.DataFrame, matrix: pd.DataFrame, explanations: Explanations
+    rules: Rulebook,
+    accounts: pd.DataFrame,
+    matrix: pd.DataFrame,
+    explanations: Explanations,
+    as_of: date,
 ) -> pd.DataFrame:
     """Join features, scores, first reasons and the account's own names: what every rule may speak of."""
-    scores = rules.bundle.score(matrix).drop(columns=["account_id", "as_of"])
+    scores = rules.churn.score(matrix).drop(columns=["account_id", "as_of"])
     first = [reasons[0] for reasons in explanations.reasons]
     said = pd.DataFrame(
         {
@@ -379,21 +471,50 @@ def _scored_table(
         index=matrix.index,
     )
     own = matrix[["account_id"]].merge(accounts, on="account_id", how="left").drop(columns="account_id")
-    kept = matrix.drop(columns=[column for column in own.columns if column in matrix])
-    return pd.concat([kept, scores, said, own], axis=1)
+    kept = matrix.drop(columns=[column for column in (*own.columns, "as_of") if column in matrix])
+    day = pd.Series([as_of] * len(matrix), index=matrix.index, name="as_of", dtype="object")
+    parts: list[pd.DataFrame | pd.Series] = [day, kept, scores, _expansion(rules, matrix), said, own]
+    if "arr" not in kept:  # a product without contracts has no ARR
+        parts.append(pd.Series(float("nan"), index=matrix.index, name="arr"))
+    return pd.DataFrame(pd.concat(parts, axis=1))
 
 
-def _accounts(tables: Tables, as_of: date) -> pd.DataFrame:
+def _expansion(rules: Rulebook, matrix: pd.DataFrame) -> pd.DataFrame:
+    """Return the expansion scores, their columns named expansion_*; all null where nothing serves."""
+    names = ("probability", "band", "lift", "source", "tier")
+    bundle = rules.bundles.get(EXPANSION)
+    if bundle is None:
+        return pd.DataFrame({f"expansion_{name}": None for name in names}, index=matrix.index)
+    scores = bundle.score(matrix).rename(columns={f"probability_{bundle.headline}d": "probability"})
+    return pd.DataFrame(scores[list(names)].add_prefix("expansion_").set_axis(matrix.index))
+
+
+def accounts_of(tables: Tables, as_of: date) -> pd.DataFrame:
     """Return what readings need beside the matrix: one row per account.
 
-    Name, segment and owner as of today, for people and as reference groups; `provisional` is true for all
+    Name, segment and owners as of today, for people and as reference groups; `provisional` is true for all
     where data had stopped arriving by `as_of`.
     """
     table = tables["accounts"]
     latest = table.filter(table.superseded_at.isnull())
-    frame: pd.DataFrame = latest.select("account_id", "name", "segment", owner="csm_owner").execute()
+    frame: pd.DataFrame = latest.select(
+        "account_id", "name", "segment", "sales_owner", owner="csm_owner"
+    ).execute()
     late = any(finding.rule in PROVISIONAL for finding in examine(tables, as_of))
-    return frame.assign(provisional=late)
+    return frame.assign(provisional=late).merge(_renewal_owners(tables, as_of), "left", "account_id")
+
+
+def _renewal_owners(tables: Tables, as_of: date) -> pd.DataFrame:
+    """Return who owns the renewal of each account: as its latest-ending contract in force says."""
+    if "contracts" not in tables:
+        return pd.DataFrame({"account_id": pd.Series(dtype="str"), "renewal_owner": pd.Series(dtype="str")})
+    table = tables["contracts"]
+    in_force = table.filter(
+        table.superseded_at.isnull() & (table.starts_on <= as_of) & (table.ends_on > as_of)
+    )
+    frame: pd.DataFrame = in_force.select("account_id", "contract_id", "ends_on", "renewal_owner").execute()
+    latest = frame.sort_values(["ends_on", "contract_id"]).drop_duplicates("account_id", keep="last")
+    return latest[["account_id", "renewal_owner"]]
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -401,5 +522,11 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in frame.itertuples(index=False, name=None)]
 
 
-def _model(rules: Rulebook) -> dict[str, str]:
-    return {"name": RECIPE, "version": rules.bundle.version or "unregistered", "digest": rules.bundle.digest}
+def _named(bundle: Bundle | None) -> dict[str, str] | None:
+    if bundle is None:
+        return None
+    return {"name": bundle.name, "version": bundle.version or "unregistered", "digest": bundle.digest}
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time())

@@ -81,10 +81,14 @@ def demo(folder: Path, accounts: int, seed: int, port: int, *, serve_after: bool
         tables = read_tables(workspace, settings)
         report = check(workspace, settings, as_of, tables=tables)
         progress("reading and checking its tables", 1, 1)
-        training = train(workspace, settings, "churn", tables, as_of, progress=progress)
+        trainings = [
+            train(workspace, settings, recipe, tables, as_of, progress=progress)
+            for recipe in ("churn", "expansion")
+        ]
         now = datetime.combine(as_of, time()) + timedelta(hours=2)
         run_nightly(workspace, settings, as_of, now, tables=tables, report=report, progress=progress)
-    work.show_training(training)
+    for training in trainings:
+        work.show_training(training)
     readings.show_today(settings, most=10)
     first = readings.first_account(settings)
     say("")

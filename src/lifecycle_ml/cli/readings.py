@@ -6,6 +6,7 @@ from contextlib import closing
 from datetime import date
 from typing import Any
 
+from lifecycle_ml.actions.action import UNFINISHED
 from lifecycle_ml.cli.clock import run_clock
 from lifecycle_ml.cli.screen import say, say_json, show_table
 from lifecycle_ml.errors import ConfigError
@@ -38,17 +39,16 @@ def explain(settings: Settings, account: str, as_of: date | None, *, as_json: bo
 
 def _tell(document: dict[str, Any], name: str | None) -> None:
     """Say the account in the order a reader asks: how is it, why, what to do, what is missing."""
-    health, churn = document["health"], document["churn"]
+    health = document["health"]
     before = f", before that {health['previous']}" if health["previous"] else ""
     say(
         f"{name or document['account_id']} ({document['account_id']}) is {health['color'].upper()} "
         f"since {health['since']}{before}"
     )
-    if churn["probability"] is None:
-        say(f"Churn risk: {churn['band']} (from rules)")
-    else:
-        odds = ", ".join(f"{item['probability']:.0%} in {item['days']} days" for item in churn["by_horizon"])
-        say(f"Churn risk: {churn['band']}; {odds}; {churn['lift']:.1f} times the average")
+    say(f"Stage: {document['stage'].replace('_', '-')}")
+    say(f"Churn risk: {_odds(document['churn'])}")
+    if document["expansion"]["band"] is not None:
+        say(f"Expansion: {_odds(document['expansion'])}")
     say("")
     say("Why")
     for reason in document["reasons"]:
@@ -60,6 +60,10 @@ def _tell(document: dict[str, Any], name: str | None) -> None:
         say("In its favour")
         for item in document["in_favour"]:
             say(f"  - {item['says']}")
+    if document["triggers"]:
+        say("Signs of expansion")
+        for trigger in document["triggers"]:
+            say(f"  - {trigger['says']} ({trigger['owner_role']})")
     if document["actions"]:
         say("What to do")
         for action in document["actions"]:
@@ -77,6 +81,13 @@ def _tell(document: dict[str, Any], name: str | None) -> None:
     say(f"as of {document['as_of']}, receipt {document['receipt']}")
 
 
+def _odds(score: dict[str, Any]) -> str:
+    if score["probability"] is None:
+        return f"{score['band']} (from rules)"
+    odds = ", ".join(f"{item['probability']:.0%} in {item['days']} days" for item in score["by_horizon"])
+    return f"{score['band']}; {odds}; {score['lift']:.1f} times the average"
+
+
 def _escalation(action: dict[str, Any]) -> str:
     if action["escalates_at"] is None:
         return "nobody else is told"
@@ -89,7 +100,7 @@ def _figure(value: float | None) -> str:
 
 def actions(settings: Settings, owner: str | None, *, as_json: bool) -> None:
     """List unfinished actions, most ARR kept per hour first."""
-    filters = ActionFilters(status=("open", "over_capacity"), owner=(owner,) if owner else ())
+    filters = ActionFilters(status=UNFINISHED, owner=(owner,) if owner else ())
     with closing(Store.open(settings.store_url)) as store:
         if store.current() is None:
             raise ConfigError("nothing is published; run `lifecycle run` first.")

@@ -108,9 +108,10 @@ def run(
         return
     colors = ", ".join(f"{count} {color}" for color, count in summary.health.items())
     say(f"Published {summary.accounts:,} accounts as of {as_of}: {colors}; {summary.actions} new actions.")
-    if summary.bundle.source == "rules":
-        say("Rules serve: bands instead of probabilities.")
-        _say_refusals(summary.bundle.refusals)
+    for name, bundle in summary.bundles.items():
+        if bundle.source == "rules":
+            say(f"Rules serve for {name}: bands instead of probabilities.")
+            _say_refusals(bundle.refusals)
     if not summary.current:
         say("Readers see a newer as-of date already: this one is kept as history, and no action was touched.")
         return

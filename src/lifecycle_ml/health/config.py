@@ -108,7 +108,7 @@ class Input(Strict):
 class HealthFile(Strict):
     """serving/health.toml as written."""
 
-    min_days: int = Field(ge=1)
+    min_days: int = Field(ge=0)
     trend_days: int = Field(ge=2)
     limits: Limits
     facts: dict[str, Fact] = Field(default_factory=dict)
