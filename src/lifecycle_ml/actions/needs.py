@@ -260,31 +260,29 @@ def _trigger_need(row: Row, name: str, says: str, rules: ActionRules) -> Need:
 
 def _problems(scored: pd.DataFrame, renewals: Renewals, ahead: Mapping[str, Renewal]) -> dict[str, list[str]]:
     """Return what is wrong with the renewal data, by account; evergreen contracts have none to be wrong."""
-    answers = judge(scored, renewals.conditions).fillna(value=False).astype(bool)
-    wrong = answers[answers.any(axis="columns")]
-    says = {name: problem.says for name, problem in renewals.file.data.problems.items()}
+    says = [problem.says for problem in renewals.file.data.problems.values()]
+    true = judge(scored, renewals.conditions).to_numpy(dtype=bool, na_value=False)
     return {
-        account_id: [says[str(name)] for name, holds in row.items() if holds]
-        for account_id, row in zip(
-            scored.loc[wrong.index, "account_id"], wrong.to_dict("records"), strict=True
-        )
-        if account_id in ahead
+        account_id: [said for said, holds in zip(says, row, strict=True) if holds]
+        for account_id, row in zip(scored["account_id"], true, strict=True)
+        if account_id in ahead and row.any()
     }
 
 
 def _asked(scored: pd.DataFrame, rules: ActionRules) -> dict[str, dict[str, bool | None]]:
     """Return, for each stage task, the accounts in its stage and whether its condition holds there."""
-    found: dict[str, dict[str, bool | None]] = {}
-    for name, (stage, _) in rules.stages.tasks.items():
-        task = name.removeprefix(f"stage_{stage}_")
-        here = scored[scored["stage"] == stage]
-        condition = rules.stages.conditions[f"{stage}.tasks.{task}"]
-        answers: Sequence[Any] = list(judge(here, {name: condition})[name]) if len(here) else []
-        found[name] = {
+    tasks = rules.stages.tasks
+    answers = judge(scored, {name: rules.stages.condition_of(name) for name in tasks})
+    return {
+        name: {
             account_id: None if pd.isna(answer) else bool(answer)
-            for account_id, answer in zip(here["account_id"], answers, strict=True)
+            for account_id, here, answer in zip(
+                scored["account_id"], scored["stage"] == stage, answers[name], strict=True
+            )
+            if here
         }
-    return found
+        for name, (stage, _) in tasks.items()
+    }
 
 
 def _named(step: Step, row: Row) -> str | None:

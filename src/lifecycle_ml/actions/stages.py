@@ -98,6 +98,11 @@ class Stages:
             for name, task in self.file.stages[stage].tasks.items()
         }
 
+    def condition_of(self, task: str) -> Condition:
+        """Return the condition of a task, by the name its actions carry in `playbook`."""
+        stage, _ = self.tasks[task]
+        return self.conditions[f"{stage}.tasks.{task.removeprefix(f'{PREFIX}{stage}_')}"]
+
     def unavailable(self, columns: Collection[str]) -> dict[str, tuple[str, ...]]:
         """Return conditions that read features `columns` lack; they are judged as if those were empty."""
         lacking = {
@@ -112,11 +117,9 @@ def stages_of(scored: pd.DataFrame, prior: Mapping[str, str | None], stages: Sta
 
     `scored` is the scored table (stage aside), `prior` the stage of each account's last reading.
     """
-    wanted = {
-        key: stages.conditions[f"{key}"] for stage in STAGES for key in (f"{stage}.enters", f"{stage}.exits")
-    }
-    answers = judge(scored, wanted)
-    true = {key: answers[key].fillna(value=False).astype(bool).to_numpy() for key in wanted}
+    keys = [f"{stage}.{way}" for stage in STAGES for way in ("enters", "exits")]
+    answers = judge(scored, {key: stages.conditions[key] for key in keys})
+    true = {key: answers[key].to_numpy(dtype=bool, na_value=False) for key in keys}
     found = []
     for at, account_id in enumerate(scored["account_id"]):
         before = prior.get(account_id)

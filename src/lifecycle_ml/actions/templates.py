@@ -42,7 +42,8 @@ def fill_features(template: str, row: Mapping[str, Any]) -> str:
         if value is None:
             said += "unknown" + following
         else:
-            said += fill_template("{value}" + following, value, None, unit)
+            kept = following[len(following.rstrip()) :]
+            said += fill_template("{value}" + following, value, None, unit) + kept
     return said
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
+import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
@@ -175,13 +176,15 @@ def fire_triggers(scored: pd.DataFrame, triggers: Triggers) -> dict[str, list[Fi
     calm = scored[scored["health"] != "red"]
     if calm.empty or not conditions:
         return {}
-    answers = evaluate(conditions, calm).fillna(value=False).astype(bool)
-    calm, answers = calm[answers.any(axis="columns")], answers[answers.any(axis="columns")]
+    true = evaluate(conditions, calm).to_numpy(dtype=bool, na_value=False)
+    some = np.flatnonzero(true.any(axis=1))
+    calm, true = calm.iloc[some], true[some]
     columns = sorted({column for condition in conditions.values() for column in condition.columns})
-    rows = calm[columns].to_dict("records")
-    truth = answers.to_dict("records")
     fired: dict[str, list[Fired]] = {}
-    for account_id, color, row, true in zip(calm["account_id"], calm["health"], rows, truth, strict=True):
+    for account_id, color, row, answers in zip(
+        calm["account_id"], calm["health"], calm[columns].to_dict("records"), true, strict=True
+    ):
+        holds = dict(zip(conditions, answers, strict=True))
         fired[account_id] = [
             Fired(
                 trigger=name,
@@ -190,10 +193,10 @@ def fire_triggers(scored: pd.DataFrame, triggers: Triggers) -> dict[str, list[Fi
                 path=trigger.path if color == "green" else "score_only",
             )
             for name, trigger in triggers.by_id.items()
-            if (sign := _first_true(name, trigger, true)) is not None
+            if (sign := _first_true(name, trigger, holds)) is not None
         ]
     return fired
 
 
-def _first_true(name: str, trigger: Trigger, true: Mapping[Any, bool]) -> Sign | None:
+def _first_true(name: str, trigger: Trigger, true: Mapping[str, bool]) -> Sign | None:
     return next((sign for at, sign in enumerate(trigger.signs) if true.get(f"{name}.{at}")), None)

@@ -8,8 +8,6 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from lifecycle_ml.actions.action import UNFINISHED, action_id_of
 from lifecycle_ml.actions.plan import ended_in_episode, plan_actions
@@ -294,36 +292,3 @@ def test_a_step_removed_from_the_playbook_closes_its_action():
     events = plan(scored(), {"A": state()}, [stale])
 
     assert (events[0].kind, events[0].because) == ("closed", "the workspace no longer asks for this step")
-
-
-COLORINGS = st.lists(
-    st.tuples(st.sampled_from(["green", "yellow", "red"]), st.sampled_from(REASONS), st.integers(1, 8)),
-    min_size=1,
-    max_size=6,
-)
-
-
-@settings(deadline=None, max_examples=15)
-@given(COLORINGS)
-def test_laws_of_planning_hold_over_random_episodes(episodes):
-    """No action twice, none without an owner and a date, red always has work, hours are kept."""
-    actions, opened, day = {}, [], 0
-    for color, reason, length in episodes:
-        since = DAY + timedelta(days=day)
-        states = {
-            account: state(color, reason, since) if color != "green" else HealthState("green", since)
-            for account in ("A", "B")
-        }
-        for _ in range(length):
-            now = NOW + timedelta(days=day)
-            unfinished, ended = split(actions)
-            events = plan(scored("A", "B"), states, unfinished, ended, now)
-            opened += [event.action.action_id for event in events if event.kind == "opened"]
-            actions = apply(actions, events)
-            unfinished, ended = split(actions)
-            assert plan(scored("A", "B"), states, unfinished, ended, now) == []
-            if color == "red":
-                assert {action.account_id for action in unfinished} == {"A", "B"}
-            assert all(a.owner and a.due_at and a.playbook == f"{reason}_{color}" for a in unfinished)
-            day += 1
-    assert len(opened) == len(set(opened))
