@@ -29,11 +29,14 @@ from lifecycle_ml.check import PROVISIONAL, CheckReport, check
 from lifecycle_ml.errors import ConfigError, TableError
 from lifecycle_ml.health.config import HealthConfig, load_health
 from lifecycle_ml.health.document import health_document
+from lifecycle_ml.health.scored import accounts_of, scored_table
 from lifecycle_ml.health.state import HealthState, next_states
 from lifecycle_ml.matrix.build import build_matrix
 from lifecycle_ml.matrix.feature import FeatureSet
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.models.bundle import Bundle
+from lifecycle_ml.monitor.config import load_monitoring
+from lifecycle_ml.monitor.verdict import watch
 from lifecycle_ml.outcomes.recipe import Recipe, load_recipe
 from lifecycle_ml.outcomes.snapshots import population
 from lifecycle_ml.promotion.training import champion, folder_of, train
@@ -129,13 +132,15 @@ def run_nightly(
     tables: Tables | None = None,
     report: CheckReport | None = None,
     may_train: bool = True,
+    watching: bool = True,
     progress: Progress = _quiet,
 ) -> RunSummary:
     """Run the whole chain for `as_of` and publish it; `now` is the recorded clock of the run.
 
     Trains only where nothing serves. The first run into an empty store first replays the last twelve weekly
     as_of dates as they were known then, and publishes them as history. A run that was killed is completed
-    by the next one for its as_of, with its recorded now. Tables already read and checked may be handed over.
+    by the next one for its as_of, with its recorded now. Tables already read and checked may be handed over;
+    `watching` keeps the monitor's verdict on what serves.
 
     Raises: TableError, and nothing is written, where the tables break the data contract or hold no customer;
     ConfigError where nothing serves and training is not allowed.
@@ -164,6 +169,8 @@ def run_nightly(
         run = _Run(rules, store, tables, progress)
         history = run.replay(as_of) if latest is None else 0
         counts = run.publish(publication, current=current)
+        if watching and counts["current"]:
+            run.watch(publication)
     finally:
         store.close()
     return RunSummary(**counts, history=history, bundles=rules.bundles)
@@ -253,6 +260,14 @@ class _Run:
         self.progress("scoring and publishing", 1, 1)
         return counts
 
+    def watch(self, publication: Publication) -> None:
+        """Keep the monitor's word on whether what serves is still right."""
+        self.progress("watching what serves", 0, 1)
+        rules, config = self.rules, load_monitoring(self.rules.workspace)
+        verdict = watch(self.tables, rules.features, rules.churn, rules.recipe, config, publication.as_of)
+        self.store.write_verdict(publication.as_of, publication.now, verdict.to_json())
+        self.progress("watching what serves", 1, 1)
+
     @property
     def _digests(self) -> dict[str, Any]:
         return {
@@ -274,7 +289,7 @@ class _Run:
 
     def _publish(self, publication: Publication, matrix: pd.DataFrame, *, current: bool) -> dict[str, Any]:
         as_of, now = publication.as_of, publication.now
-        accounts = accounts_of(self.tables, as_of)
+        accounts = _accounts(self.tables, as_of)
         past = self._past(as_of)
         readings = read_accounts(self.rules, accounts, matrix, as_of, publication.known_at, now, past)
         events = self._plan(readings, past, now) if current else []
@@ -351,7 +366,7 @@ def read_accounts(
     """
     segments = accounts.set_index("account_id")["segment"]
     explanations = explain(rules.churn, matrix, rules.features, rules.taxonomy, segments)
-    scored = _scored_table(rules, accounts, matrix, explanations, as_of)
+    scored = _scored(rules, accounts, matrix, explanations, as_of)
     prior = {account: HealthState.from_json(before.state) for account, before in past.items()}
     states = next_states(
         prior,
@@ -436,7 +451,7 @@ def refresh_readings(
     rules = load_rulebook(workspace, settings, tables, served)
     spine = population(tables, rules.recipe, [as_of], account_ids=list(account_ids))
     matrix = build_matrix(tables, rules.features, spine)
-    readings = read_accounts(rules, accounts_of(tables, as_of), matrix, as_of, _midnight(as_of), now, past)
+    readings = read_accounts(rules, _accounts(tables, as_of), matrix, as_of, _midnight(as_of), now, past)
     return {reading.account_id: reading for reading in readings.stored}
 
 
@@ -450,15 +465,9 @@ def _served(settings: Settings, models: Mapping[str, Mapping[str, str] | None]) 
     }
 
 
-def _scored_table(
-    rules: Rulebook,
-    accounts: pd.DataFrame,
-    matrix: pd.DataFrame,
-    explanations: Explanations,
-    as_of: date,
+def _scored(
+    rules: Rulebook, accounts: pd.DataFrame, matrix: pd.DataFrame, explanations: Explanations, as_of: date
 ) -> pd.DataFrame:
-    """Join features, scores, first reasons and the account's own names: what every rule may speak of."""
-    scores = rules.churn.score(matrix).drop(columns=["account_id", "as_of"])
     first = [reasons[0] for reasons in explanations.reasons]
     said = pd.DataFrame(
         {
@@ -467,54 +476,17 @@ def _scored_table(
             "evidence_says": [
                 reason["evidence"][0]["says"] if reason["evidence"] else None for reason in first
             ],
-        },
-        index=matrix.index,
+        }
     )
-    own = matrix[["account_id"]].merge(accounts, on="account_id", how="left").drop(columns="account_id")
-    kept = matrix.drop(columns=[column for column in (*own.columns, "as_of") if column in matrix])
-    day = pd.Series([as_of] * len(matrix), index=matrix.index, name="as_of", dtype="object")
-    parts: list[pd.DataFrame | pd.Series] = [day, kept, scores, _expansion(rules, matrix), said, own]
-    if "arr" not in kept:  # a product without contracts has no ARR
-        parts.append(pd.Series(float("nan"), index=matrix.index, name="arr"))
-    return pd.DataFrame(pd.concat(parts, axis=1))
+    growth = None
+    if (bundle := rules.bundles.get(EXPANSION)) is not None:
+        growth = bundle.score(matrix).rename(columns={f"probability_{bundle.headline}d": "probability"})
+    return scored_table(matrix, accounts, rules.churn.score(matrix), growth, said, as_of)
 
 
-def _expansion(rules: Rulebook, matrix: pd.DataFrame) -> pd.DataFrame:
-    """Return the expansion scores, their columns named expansion_*; all null where nothing serves."""
-    names = ("probability", "band", "lift", "source", "tier")
-    bundle = rules.bundles.get(EXPANSION)
-    if bundle is None:
-        return pd.DataFrame({f"expansion_{name}": None for name in names}, index=matrix.index)
-    scores = bundle.score(matrix).rename(columns={f"probability_{bundle.headline}d": "probability"})
-    return pd.DataFrame(scores[list(names)].add_prefix("expansion_").set_axis(matrix.index))
-
-
-def accounts_of(tables: Tables, as_of: date) -> pd.DataFrame:
-    """Return what readings need beside the matrix: one row per account.
-
-    Name, segment and owners as of today, for people and as reference groups; `provisional` is true for all
-    where data had stopped arriving by `as_of`.
-    """
-    table = tables["accounts"]
-    latest = table.filter(table.superseded_at.isnull())
-    frame: pd.DataFrame = latest.select(
-        "account_id", "name", "segment", "sales_owner", owner="csm_owner"
-    ).execute()
+def _accounts(tables: Tables, as_of: date) -> pd.DataFrame:
     late = any(finding.rule in PROVISIONAL for finding in examine(tables, as_of))
-    return frame.assign(provisional=late).merge(_renewal_owners(tables, as_of), "left", "account_id")
-
-
-def _renewal_owners(tables: Tables, as_of: date) -> pd.DataFrame:
-    """Return who owns the renewal of each account: as its latest-ending contract in force says."""
-    if "contracts" not in tables:
-        return pd.DataFrame({"account_id": pd.Series(dtype="str"), "renewal_owner": pd.Series(dtype="str")})
-    table = tables["contracts"]
-    in_force = table.filter(
-        table.superseded_at.isnull() & (table.starts_on <= as_of) & (table.ends_on > as_of)
-    )
-    frame: pd.DataFrame = in_force.select("account_id", "contract_id", "ends_on", "renewal_owner").execute()
-    latest = frame.sort_values(["ends_on", "contract_id"]).drop_duplicates("account_id", keep="last")
-    return latest[["account_id", "renewal_owner"]]
+    return accounts_of(tables, as_of).assign(provisional=late)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -209,6 +209,19 @@ def actions(
 
 
 @app.command()
+def monitor(
+    workspace: WorkspaceOption = Path(),
+    as_of: AsOfOption = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for drift.html and drift.json.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Say whether what serves is still right: do nothing, fix feed, recalibrate, retrain, move threshold."""
+    from lifecycle_ml.cli import watch
+
+    watch.monitor(*open_workspace(workspace), parse_day(as_of), out, as_json=json)
+
+
+@app.command()
 def serve(
     workspace: WorkspaceOption = Path(),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 from typing import Final
 
+import pandas as pd
+
 from lifecycle_ml.conditions.grammar import Kind
+from lifecycle_ml.tables.source import Tables
 
 COLORS: Final = ("green", "yellow", "red")
 
@@ -37,3 +41,59 @@ def columns_of_rules(features: Iterable[str]) -> dict[str, Kind | None]:
     """Return every column a rule may name: the features (kind not known here) and the scored columns."""
     kinds: dict[str, Kind | None] = dict.fromkeys(features)
     return kinds | SCORED_COLUMNS
+
+
+EXPANSION: Final = ("probability", "band", "lift", "source", "tier")
+"""What is kept of an expansion score, in columns named expansion_*."""
+
+
+def scored_table(
+    matrix: pd.DataFrame,
+    accounts: pd.DataFrame,
+    churn: pd.DataFrame,
+    expansion: pd.DataFrame | None,
+    said: pd.DataFrame,
+    as_of: date,
+) -> pd.DataFrame:
+    """Join all that rules may speak of: one row per row of `matrix`, in its order.
+
+    accounts: one row per account_id, as `accounts_of` gives them, and more columns at will. churn, expansion:
+    scores of the rows of `matrix`, in its order; expansion None where nothing answers for it (its columns are
+    null then). said: what reasons say, in the same order. A product without contracts gets a null `arr`.
+    """
+    own = matrix[["account_id"]].merge(accounts, on="account_id", how="left").drop(columns="account_id")
+    kept = matrix.drop(columns=[column for column in (*own.columns, "as_of") if column in matrix])
+    if expansion is None:
+        growth = pd.DataFrame(dict.fromkeys(EXPANSION), index=matrix.index)
+    else:
+        growth = expansion[list(EXPANSION)]
+    day = pd.Series([as_of] * len(matrix), name="as_of", dtype="object")
+    parts = [kept, churn.drop(columns=["account_id", "as_of"]), growth.add_prefix("expansion_"), said, own]
+    table = pd.concat([day, *(part.reset_index(drop=True) for part in parts)], axis=1)
+    return table if "arr" in table else pd.concat([table, _nothing("arr", len(table))], axis=1)
+
+
+def accounts_of(tables: Tables, as_of: date) -> pd.DataFrame:
+    """Return who the accounts are, as of today: for people to read, and as reference groups.
+
+    Grain: one row per account. account_id, name, segment, owner (of customer success), sales_owner, and
+    renewal_owner: of the contract in force at `as_of` that ends last.
+    """
+    table = tables["accounts"]
+    latest = table.filter(table.superseded_at.isnull())
+    frame: pd.DataFrame = latest.select(
+        "account_id", "name", "segment", "sales_owner", owner="csm_owner"
+    ).execute()
+    if "contracts" not in tables:
+        return pd.concat([frame, _nothing("renewal_owner", len(frame))], axis=1)
+    contracts = tables["contracts"]
+    in_force = contracts.filter(
+        contracts.superseded_at.isnull() & (contracts.starts_on <= as_of) & (contracts.ends_on > as_of)
+    )
+    terms: pd.DataFrame = in_force.select("account_id", "contract_id", "ends_on", "renewal_owner").execute()
+    last = terms.sort_values(["ends_on", "contract_id"]).drop_duplicates("account_id", keep="last")
+    return frame.merge(last[["account_id", "renewal_owner"]], on="account_id", how="left")
+
+
+def _nothing(name: str, rows: int) -> pd.Series:
+    return pd.Series([float("nan") if name == "arr" else None] * rows, name=name)
