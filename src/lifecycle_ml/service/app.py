@@ -11,7 +11,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from lifecycle_ml.errors import StoreError
-from lifecycle_ml.service.api import accounts, actions, operators, score
+from lifecycle_ml.service.api import accounts, actions, calendar, operators, score
 from lifecycle_ml.service.api.keys import KeyRing
 from lifecycle_ml.service.api.problems import (
     MEDIA_TYPE,
@@ -83,7 +83,13 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.workspace = workspace
-    for router in (score.router, accounts.router, actions.router, operators.models_router):
+    for router in (
+        score.router,
+        accounts.router,
+        calendar.router,
+        actions.router,
+        operators.models_router,
+    ):
         app.include_router(router)
     app.include_router(operators.router)
     pages.install(app)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from browsing import signed_in
 from published_company import AS_OF, KEYS, NOW, TestClient, action, company
 
-from lifecycle_ml.actions.plan import ActionEvent
+from lifecycle_ml.actions.action import ActionEvent
 from lifecycle_ml.service.app import create_app
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.store.store import Store
@@ -77,3 +78,15 @@ def client(make_client):
     client = make_client()
     client.headers["X-API-Key"] = KEYS["read"]
     return client
+
+
+@pytest.fixture
+def browser(published, make_client):
+    """Somebody who has signed in with a read key."""
+    return signed_in(make_client())
+
+
+@pytest.fixture
+def actor(published, make_client):
+    """Somebody who has signed in with an act key."""
+    return signed_in(make_client(), "act")

@@ -7,7 +7,7 @@ import warnings
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from lifecycle_ml.actions.plan import Action
+from lifecycle_ml.actions.action import Action
 from lifecycle_ml.service.api import examples
 from lifecycle_ml.store.rows import StoredReading
 
@@ -62,6 +62,20 @@ def ruled(account_id: str) -> dict[str, Any]:
         scorecard__owner=None,
         scorecard__account_segment=None,
         in_favour=[],
+        stage=None,
+        triggers=[],
+        expansion={
+            "probability": None,
+            "horizon_days": 180,
+            "by_horizon": [],
+            "lift": None,
+            "band": None,
+            "source": None,
+            "tier": None,
+            "provisional": False,
+        },
+        model__expansion=None,
+        scorecard__expansion_signal=None,
     )
     reason = made["reasons"][0]
     reason |= {"category": "unknown", "label": "No cause could be evidenced"}
@@ -92,7 +106,10 @@ def company() -> list[StoredReading]:
         churn__probability=0.02,
         churn__band="low",
         reasons=[],
-        stage="adoption",
+        stage="growth",
+        expansion__band="high",
+        expansion__probability=0.5,
+        triggers=[],
     )
     bare = document(
         "A-bare",
@@ -105,6 +122,8 @@ def company() -> list[StoredReading]:
         churn__probability=0.01,
         churn__band="low",
         scorecard__renewal_date=None,
+        scorecard__owner='=HYPERLINK("http://elsewhere.example")',
+        triggers=[],
     )
     names = {"<A&\"1'>": '<b>Ünïcode & "Söhne" 株式会社</b>', "A-1042": "Northwind Traders"}
     return [
@@ -113,6 +132,7 @@ def company() -> list[StoredReading]:
             state='{"color": "red"}',
             risk=made["churn"]["probability"],
             name=names.get(made["account_id"]),
+            renewal=examples.RENEWAL if made["account_id"] == "A-1042" else None,
         )
         for made in (document("A-1042"), hostile, ruled("A-ruled"), green, bare)
     ]

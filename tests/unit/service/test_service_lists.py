@@ -46,6 +46,8 @@ def every_id(client, **question):
         ("arr_at_risk", ["<A&\"1'>", "A-1042", "A-bare", "A-green", "A-ruled"]),
         ("risk", ["<A&\"1'>", "A-1042", "A-green", "A-bare", "A-ruled"]),
         ("renewal", ["<A&\"1'>", "A-1042", "A-green", "A-bare", "A-ruled"]),
+        ("arr", ["<A&\"1'>", "A-1042", "A-bare", "A-green", "A-ruled"]),
+        ("name", ["<A&\"1'>", "A-bare", "A-green", "A-ruled", "A-1042"]),
     ],
 )
 @pytest.mark.parametrize("limit", [1, 2, 5])
@@ -59,7 +61,11 @@ def test_pages_together_are_the_whole_list_in_order_with_the_unknown_last(client
     [
         ({"health": "red"}, {"A-1042", "<A&\"1'>"}),
         ({"health": ["red", "yellow"]}, {"A-1042", "<A&\"1'>", "A-ruled"}),
-        ({"health": "green", "stage": "adoption"}, {"A-green"}),
+        ({"health": "green", "stage": "growth"}, {"A-green"}),
+        ({"expansion_band": "high"}, {"A-green"}),
+        ({"text": "NORTHwind"}, {"A-1042"}),
+        ({"text": "söhne"}, {"<A&\"1'>"}),
+        ({"text": "100%"}, set()),
         ({"owner": "Zoë O'Neill <zoe@example.org>"}, {"<A&\"1'>"}),
         ({"segment": "smb"}, {"A-green"}),
         ({"reason": "unknown"}, {"A-ruled", "A-green", "A-bare"}),
@@ -113,7 +119,8 @@ def test_a_cursor_of_another_list_is_refused(client, change):
         {"limit": 201},
         {"limit": "many"},
         {"health": "orange"},
-        {"sort": "name"},
+        {"sort": "since"},
+        {"order": "sideways"},
         {"colour": "red"},
         {"owner": "nul\0"},
         {"renewal_from": "soon"},

@@ -14,6 +14,7 @@ from lifecycle_ml.service.api.keys import Caller, require
 from lifecycle_ml.service.api.models import (
     AccountAnswer,
     AccountList,
+    Band,
     Color,
     History,
     IsoDate,
@@ -23,7 +24,7 @@ from lifecycle_ml.service.api.problems import ProblemError
 from lifecycle_ml.service.serving import Serving, request_id, serving
 from lifecycle_ml.store.cursor import Cursor
 from lifecycle_ml.store.document import Live, instant_text, splice_live
-from lifecycle_ml.store.rows import LONGEST_ID, AccountFilters, storable
+from lifecycle_ml.store.rows import LONGEST_ID, AccountFilters, Sort, storable
 
 if TYPE_CHECKING:
     from lifecycle_ml.store.rows import Past
@@ -33,8 +34,8 @@ Text = Annotated[str, StringConstraints(max_length=LONGEST_ID, pattern=r"^[^\x00
 CursorText = Annotated[str, StringConstraints(max_length=2_000)]
 
 
-class AccountQuestion(Shape):
-    """Which accounts, in which order. A filter given twice lists alternatives."""
+class AccountChoice(Shape):
+    """Which accounts. A filter given twice lists alternatives."""
 
     health: list[Color] = Field(default_factory=list, description="Colours.")
     owner: list[Text] = Field(
@@ -45,11 +46,10 @@ class AccountQuestion(Shape):
     reason: list[Text] = Field(
         default_factory=list, description="First reason: a taxonomy category, or unknown."
     )
+    expansion_band: list[Band] = Field(default_factory=list, description="How likely the account expands.")
     renewal_from: IsoDate | None = Field(default=None, description="Renewal on this day or later.")
     renewal_before: IsoDate | None = Field(default=None, description="Renewal before this day.")
-    sort: Literal["arr_at_risk", "risk", "renewal"] = Field(
-        default="arr_at_risk", description="Highest ARR at risk, highest risk, or soonest renewal first."
-    )
+    text: Text | None = Field(default=None, description="Part of the name or the id.")
     cursor: CursorText | None = Field(default=None, description="The `next` of the answer before.")
     limit: int = Field(default=50, ge=1, le=200)
 
@@ -61,9 +61,23 @@ class AccountQuestion(Shape):
             stage=tuple(self.stage),
             segment=tuple(self.segment),
             reason=tuple(self.reason),
+            expansion_band=tuple(self.expansion_band),
             renewal_from=self.renewal_from,
             renewal_before=self.renewal_before,
+            text=self.text or None,
         )
+
+
+class AccountQuestion(AccountChoice):
+    """Which accounts, in which order. A filter given twice lists alternatives."""
+
+    sort: Sort = Field(
+        default="arr_at_risk",
+        description="Most ARR at risk, highest risk, most ARR or soonest renewal first, or by name.",
+    )
+    order: Literal["ascending", "descending"] | None = Field(
+        default=None, description="Turns the order round; what has no value comes last either way."
+    )
 
 
 class OneQuestion(Shape):
@@ -90,7 +104,13 @@ def list_accounts(
 
     A cursor goes on in the publication it began in, so a list stays one list while the next one arrives.
     """
-    page = at.store.list_accounts(question.filters(), question.sort, question.cursor, question.limit)
+    page = at.store.list_accounts(
+        question.filters(),
+        question.sort,
+        question.cursor,
+        question.limit,
+        descending=None if question.order is None else question.order == "descending",
+    )
     if page.publication is None:
         raise ProblemError("nothing-published", "There is no publication to list.")
     now = at.clock()
@@ -184,9 +204,11 @@ def short_reading(past: Past) -> dict[str, Any]:
         "kind": past.publication.kind,
         "color": health["color"],
         "since": health["since"],
+        "stage": document["stage"],
         "band": churn["band"],
         "probability": churn["probability"],
         "source": churn["source"],
+        "expansion_band": document["expansion"]["band"],
         "arr_at_risk": health["arr_at_risk"],
         "reason": document["reasons"][0]["category"] if document["reasons"] else "unknown",
         "receipt": past.receipt,

@@ -1,23 +1,56 @@
-"""GET /v1/actions: the queue."""
+"""The queue of actions, and what people do with them."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, time
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
 from pydantic import Field
 
+from lifecycle_ml.actions.ledger import ActionError, Assign, Complete, Dismiss, Snooze
 from lifecycle_ml.service.api.accounts import CursorText, Text
-from lifecycle_ml.service.api.answers import json_bytes, json_response, responses
+from lifecycle_ml.service.api.answers import json_bytes, json_response, responses, with_key
 from lifecycle_ml.service.api.keys import Caller, require
-from lifecycle_ml.service.api.models import ActionList, IsoDate, Role, Shape
+from lifecycle_ml.service.api.models import (
+    ActionList,
+    Assignment,
+    ChangedAction,
+    Completion,
+    Dismissal,
+    IsoDate,
+    Nap,
+    Role,
+    Shape,
+)
+from lifecycle_ml.service.api.problems import ProblemError
+from lifecycle_ml.service.api.telling import queued, tell
 from lifecycle_ml.service.serving import Serving, request_id, serving
-from lifecycle_ml.store.document import action_document, instant_text
 from lifecycle_ml.store.rows import ActionFilters
 
+if TYPE_CHECKING:
+    from lifecycle_ml.actions.ledger import Word
+    from lifecycle_ml.service.api.models import Change
+
 router = APIRouter(prefix="/v1", tags=["actions"])
-Status = Literal["open", "over_capacity", "done", "closed"]
+Status = Literal["open", "over_capacity", "snoozed", "done", "dismissed", "closed"]
+At = Annotated[Serving, Depends(serving)]
+Actor = Annotated[Caller, Depends(require("act"))]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="A new value for each change, the same when it is repeated. Needed here or in the body.",
+    ),
+]
+CHANGES = responses(
+    ChangedAction,
+    "idempotency-key-missing",
+    "action-not-found",
+    "action-conflict",
+    "body-too-large",
+    "idempotency-key-reused",
+)
 
 
 def _unfinished() -> list[Status]:
@@ -27,7 +60,7 @@ def _unfinished() -> list[Status]:
 class ActionQuestion(Shape):
     """Which actions. A filter given twice lists alternatives."""
 
-    status: list[Status] = Field(default_factory=_unfinished, description="Default: what is to be done.")
+    status: list[Status] = Field(default_factory=_unfinished, description="Default: what is to be done now.")
     owner: list[Text] = Field(default_factory=list)
     owner_role: list[Role] = Field(default_factory=list)
     account_id: list[Text] = Field(default_factory=list)
@@ -40,7 +73,7 @@ class ActionQuestion(Shape):
 def list_actions(
     question: Annotated[ActionQuestion, Query()],
     request: Request,
-    at: Annotated[Serving, Depends(serving)],
+    at: At,
     _caller: Annotated[Caller, Depends(require("read"))],
 ) -> Response:
     """List actions, most ARR kept per hour of work first."""
@@ -53,15 +86,59 @@ def list_actions(
         due_before=due,
     )
     page = at.store.list_actions(filters, question.cursor, question.limit)
-    queued = [
-        {
-            **action_document(row),
-            "account_id": row["account_id"],
-            "opened_at": instant_text(row["opened_at"]),
-            "arr_kept_per_hour": row["arr_kept_per_hour"],
-        }
-        for row in page.rows
-    ]
     return json_response(
-        json_bytes({"actions": queued, "next": page.next, "request_id": request_id(request)})
+        json_bytes(
+            {
+                "actions": [queued(row) for row in page.rows],
+                "next": page.next,
+                "request_id": request_id(request),
+            }
+        )
     )
+
+
+@router.post("/actions/{action_id}/complete", operation_id="completeAction", responses=CHANGES)
+def complete_action(
+    action_id: str,
+    request: Request,
+    at: At,
+    caller: Actor,
+    change: Annotated[Completion, Body(default_factory=Completion)],
+    key: Key = None,
+) -> Response:
+    """Say that the work is done, and what came of it."""
+    return _changed(request, at, caller, action_id, Complete(change.note), change, key)
+
+
+@router.post("/actions/{action_id}/dismiss", operation_id="dismissAction", responses=CHANGES)
+def dismiss_action(
+    action_id: str, change: Dismissal, request: Request, at: At, caller: Actor, key: Key = None
+) -> Response:
+    """Say that the work will not be done, and why."""
+    return _changed(request, at, caller, action_id, Dismiss(change.reason), change, key)
+
+
+@router.post("/actions/{action_id}/snooze", operation_id="snoozeAction", responses=CHANGES)
+def snooze_action(
+    action_id: str, change: Nap, request: Request, at: At, caller: Actor, key: Key = None
+) -> Response:
+    """Put the work off: it neither escalates nor comes up before it wakes."""
+    return _changed(request, at, caller, action_id, Snooze(change.until), change, key)
+
+
+@router.post("/actions/{action_id}/assign", operation_id="assignAction", responses=CHANGES)
+def assign_action(
+    action_id: str, change: Assignment, request: Request, at: At, caller: Actor, key: Key = None
+) -> Response:
+    """Give the work to somebody else."""
+    return _changed(request, at, caller, action_id, Assign(change.owner), change, key)
+
+
+def _changed(
+    request: Request, at: Serving, caller: Caller, action_id: str, word: Word, change: Change, key: str | None
+) -> Response:
+    try:
+        changed = tell(at, caller, action_id, word, key or change.idempotency_key or "")
+    except ActionError as error:
+        raise ProblemError("action-conflict", str(error)) from error
+    return json_response(with_key(changed, "request_id", request_id(request)))

@@ -8,7 +8,7 @@ ACCOUNT: dict[str, Any] = {
     "account_id": "A-1042",
     "as_of": "2026-06-30",
     "scored_at": "2026-06-30T02:00:00Z",
-    "stage": None,
+    "stage": "adoption",
     "churn": {
         "probability": 0.41,
         "horizon_days": 90,
@@ -24,13 +24,13 @@ ACCOUNT: dict[str, Any] = {
         "provisional": False,
     },
     "expansion": {
-        "probability": None,
+        "probability": 0.21,
         "horizon_days": 180,
-        "by_horizon": [],
-        "lift": None,
-        "band": None,
-        "source": None,
-        "tier": None,
+        "by_horizon": [{"days": 180, "probability": 0.21}],
+        "lift": 1.7,
+        "band": "medium",
+        "source": "model",
+        "tier": "full",
         "provisional": False,
     },
     "health": {
@@ -83,7 +83,13 @@ ACCOUNT: dict[str, Any] = {
         }
     ],
     "in_favour": [{"says": "An executive sponsor is in place"}],
-    "triggers": [],
+    "triggers": [
+        {
+            "trigger": "new_department_invited",
+            "says": "2 teams use the product that did not in the 84 days before",
+            "owner_role": "csm",
+        }
+    ],
     "actions": [
         {
             "action_id": "act_5f0c2a9be1d34c77",
@@ -108,7 +114,7 @@ ACCOUNT: dict[str, Any] = {
         "stakeholder_engagement": "watch",
         "support_risk": "low",
         "renewal_risk": "high",
-        "expansion_signal": None,
+        "expansion_signal": "new_department_invited",
         "owner": "Maya Lindqvist",
         "next_action": "Call the champion and agree a usage plan",
         "escalation_status": "on_track",
@@ -119,12 +125,40 @@ ACCOUNT: dict[str, Any] = {
             "version": "7",
             "digest": "sha256:9b1f6a5c0e7d4b32a8c6d1e0f4a3b2c19b1f6a5c0e7d4b32a8c6d1e0f4a3b2c1",
         },
-        "expansion": None,
+        "expansion": {
+            "name": "expansion",
+            "version": "3",
+            "digest": "sha256:4d1c0b7a9e8f6352d1c0b7a9e8f63524d1c0b7a9e8f6352d1c0b7a9e8f63524d",
+        },
     },
     "receipt": "sha256:0c4e8a2b6d1f3579bace0246813579bdf0c4e8a2b6d1f3579bace0246813579b",
 }
 
 SCORE_QUESTION: dict[str, Any] = {"account_ids": ["A-1042", "A-2077"], "as_of": "2026-06-30"}
+
+CHANGED_ACTION: dict[str, Any] = {
+    **ACCOUNT["actions"][0],
+    "status": "done",
+    "escalates_at": None,
+    "account_id": "A-1042",
+    "opened_at": "2026-06-30T02:00:00Z",
+    "arr_kept_per_hour": 1250.0,
+    "request_id": "3f9c1e07a2b84d56",
+}
+
+RENEWAL: dict[str, Any] = {
+    "renewal_on": "2026-11-30",
+    "notice_on": "2026-08-31",
+    "auto_renew": True,
+    "owner": "Ada Quist",
+    "checkpoints": [
+        {"checkpoint": 180, "falls_on": "2026-04-03", "state": "past"},
+        {"checkpoint": 120, "falls_on": "2026-05-03", "state": "past"},
+        {"checkpoint": 90, "falls_on": "2026-06-02", "state": "now"},
+        {"checkpoint": 60, "falls_on": "2026-07-02", "state": "ahead"},
+        {"checkpoint": 30, "falls_on": "2026-08-01", "state": "ahead"},
+    ],
+}
 
 PROBLEM: dict[str, Any] = {
     "type": "/problems/invalid-request",

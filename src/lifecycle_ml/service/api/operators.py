@@ -11,7 +11,7 @@ from fastapi.responses import PlainTextResponse
 from lifecycle_ml.errors import StoreError
 from lifecycle_ml.service.api.answers import json_bytes, json_response, responses
 from lifecycle_ml.service.api.keys import Caller, require
-from lifecycle_ml.service.api.models import ModelsAnswer
+from lifecycle_ml.service.api.models import ModelsAnswer, Monitoring
 from lifecycle_ml.service.api.problems import ProblemError
 from lifecycle_ml.service.metrics import label
 from lifecycle_ml.service.serving import Serving, request_id, serving
@@ -48,6 +48,19 @@ def get_models(
             }
         )
     )
+
+
+@models_router.get("/monitoring", operation_id="getMonitoring", responses=responses(Monitoring, "no-verdict"))
+def get_monitoring(
+    request: Request,
+    at: Annotated[Serving, Depends(serving)],
+    _caller: Annotated[Caller, Depends(require("read"))],
+) -> Response:
+    """Return the latest verdict: whether data, scores and performance call for anything."""
+    verdict = at.store.verdict()
+    if verdict is None:
+        raise ProblemError("no-verdict", "No verdict has been written to this store yet.")
+    return json_response(json_bytes({**verdict, "request_id": request_id(request)}))
 
 
 @router.get("/healthz", operation_id="getHealth")

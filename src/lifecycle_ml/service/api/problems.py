@@ -22,6 +22,13 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
+    "idempotency-key-missing": Kind(
+        400,
+        "A change needs an idempotency key",
+        "Send the header Idempotency-Key, or the body field idempotency_key: a new value for each change, "
+        "and the same one when a call is repeated because its answer was lost. A repeated call changes "
+        "nothing and gets the first answer again.",
+    ),
     "no-key": Kind(
         401,
         "A key is needed",
@@ -46,13 +53,33 @@ KINDS: dict[str, Kind] = {
         "The account is known but was not scored in this publication, for instance because it had no active "
         "contract. The detail says why where that is known; /history has its earlier readings.",
     ),
+    "action-not-found": Kind(
+        404,
+        "No such action",
+        "The id is the action_id of an answer. GET /v1/actions lists what is to be done.",
+    ),
+    "no-verdict": Kind(
+        404,
+        "Nothing has been monitored yet",
+        "The nightly run writes a verdict at its end, and `lifecycle monitor` writes one at any time.",
+    ),
     "method-not-allowed": Kind(405, "This address does not do that", "The header Allow says what it does."),
+    "action-conflict": Kind(
+        409,
+        "The action cannot be changed like this",
+        "The detail says why: most often it is finished already. Read the action again before trying anew.",
+    ),
     "body-too-large": Kind(413, "The body is too large", "At most 1,000,000 bytes a call; split the call."),
     "invalid-request": Kind(
         422,
         "The request is not valid",
         "`errors` says what is wrong and where: a JSON pointer into the body, or the name of a parameter. "
         "At most 200 account ids a call.",
+    ),
+    "idempotency-key-reused": Kind(
+        422,
+        "The idempotency key belongs to another change",
+        "A key stands for one change for 24 hours. Use a new one for each change.",
     ),
     "invalid-cursor": Kind(
         422,

@@ -16,6 +16,17 @@ COLORS = {
 _ROLES = {"csm": "CSM", "cs_lead": "CS lead", "vp_cs": "VP CS"}
 _STATES = {"good": "✓ good", "watch": "! watch", "poor": "✗ poor", "unknown": "? unknown"}
 _TRENDS = {"improving": "↗ improving", "steady": "→ steady", "declining": "↘ declining", "unknown": ""}
+_EVENTS = {
+    "opened": "to do",
+    "closed": "no longer needed",
+    "escalated": "told further up",
+    "done": "done",
+    "dismissed": "dismissed",
+    "snoozed": "snoozed",
+    "assigned": "given to someone else",
+    "woken": "woke up",
+}
+_FILTERS_SAID = {"expansion_band": "growth", "reason": "reason", "renewal": "renewal"}
 _ESCALATION = {
     "none": "nothing to do",
     "on_track": "on track",
@@ -27,6 +38,15 @@ _ESCALATION = {
 def money(value: float | None) -> str:
     """49200.0 as 49,200."""
     return "–" if value is None else f"{value:,.0f}"
+
+
+def short_money(value: float) -> str:
+    """12_345_678 as 12.3M, 345_678 as 346k: three figures for a headline."""
+    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size * 0.9995:
+            scaled = value / size
+            return f"{scaled:.0f}{letter}" if abs(scaled) >= 99.95 else f"{scaled:.1f}{letter}"
+    return f"{value:,.0f}"
 
 
 def number(value: Any) -> str:
@@ -104,6 +124,37 @@ def escalation(name: str | None) -> str:
     return "–" if name is None else _ESCALATION.get(name, plain(name))
 
 
+def event(kind: str) -> str:
+    """What happened to an action, as people say it."""
+    return _EVENTS.get(kind, plain(kind))
+
+
+def stage(name: str | None) -> str:
+    """A stage as people say it."""
+    return "–" if name is None else sentence("hand-off" if name == "hand_off" else plain(name))
+
+
+def narrowing(name: str, value: str) -> str:
+    """A filter as people say it: owner: Maya Lindqvist."""
+    said = value if name in {"owner", "search", "reason"} else plain(value)
+    return f"{_FILTERS_SAID.get(name, plain(name))}: {said}"
+
+
+def away(day_of: str | date | None, as_of: str | date) -> str:
+    """How far a day is from another: in 63 days, 4 days ago."""
+    if day_of is None:
+        return ""
+    days = (_date(day_of) - _date(as_of)).days
+    if days == 0:
+        return "today"
+    count = f"{abs(days)} day{'s' if abs(days) > 1 else ''}"
+    return f"in {count}" if days > 0 else f"{count} ago"
+
+
+def _date(value: str | date) -> date:
+    return date.fromisoformat(value[:10]) if isinstance(value, str) else value
+
+
 def ago(since: str, as_of: str) -> str:
     """How long a colour has lasted, in days or weeks."""
     days = (date.fromisoformat(as_of) - date.fromisoformat(since)).days
@@ -141,6 +192,7 @@ FILTERS = {
     each.__name__: each
     for each in (
         money,
+        short_money,
         number,
         percent,
         day,
@@ -152,6 +204,10 @@ FILTERS = {
         state,
         trend,
         escalation,
+        event,
+        stage,
+        away,
+        ago,
         headline,
         account_path,
     )
