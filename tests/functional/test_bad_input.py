@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from demo_company import lifecycle
 
+from demo_company import lifecycle
 from lifecycle_ml.simulate.company import simulate_company
 from lifecycle_ml.store.store import Store
 

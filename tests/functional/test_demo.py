@@ -9,9 +9,9 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
-from demo_company import Demo, lifecycle
 from fastapi.testclient import TestClient
 
+from demo_company import Demo, lifecycle
 from lifecycle_ml.matrix.build import build_matrix, customers
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.nightly import refresh_readings, run_nightly

@@ -1,4 +1,4 @@
-"""One demo company, run once for all functional tests of a worker."""
+"""One demo company, run once for all tests of a worker that read it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The demo company, run once for all functional tests of a worker."""
+"""The demo company, run once for all tests of a worker that read it."""
 
 import pytest
+
 from demo_company import Demo, run_demo
 
 
