@@ -45,6 +45,7 @@ _BODIES = sa.select(readings.c.account_id, readings.c.body).where(
 )
 _NAMES = sa.select(listings.c.account_id, listings.c.name).where(_HERE, listings.c.account_id.in_(_IDS))
 _UNFINISHED = sa.select(actions).where(actions.c.account_id.in_(_IDS), actions.c.status.in_(UNFINISHED))
+_ACTION = tuple(actions.c.keys())
 _ELSEWHERE = (
     sa.select(readings.c.account_id, sa.func.max(publications.c.as_of))
     .join(publications, publications.c.publication_id == readings.c.publication_id)
@@ -98,8 +99,9 @@ def unfinished(connection: sa.Connection, ids: list[str]) -> dict[str, list[dict
     """Return the unfinished actions of some accounts, as rows."""
     found: dict[str, list[dict[str, Any]]] = {}
     if ids:
-        for row in connection.execute(_UNFINISHED, {"ids": ids}).mappings():
-            found.setdefault(row["account_id"], []).append(dict(row))
+        for row in connection.execute(_UNFINISHED, {"ids": ids}).all():
+            action = dict(zip(_ACTION, row, strict=True))
+            found.setdefault(action["account_id"], []).append(action)
     return found
 
 
