@@ -106,7 +106,7 @@ def test_an_account_comes_once_per_publication(store):
     """The same account twice is a fault of the run, said as one."""
     publication = store.begin(as_of=AS_OF, known_at=NOW, now=NOW)
 
-    with pytest.raises(StoreError, match="IntegrityError|UniqueViolation"):
+    with pytest.raises(StoreError, match=r"IntegrityError|UniqueViolation"):
         store.write_readings(publication, [reading("A-1"), reading("A-1")])
 
 
@@ -116,7 +116,7 @@ def test_publishing_fails_as_a_whole(store):
     publication = store.begin(as_of=AS_OF + WEEK, known_at=NOW, now=NOW + WEEK)
     store.write_readings(publication, [reading("A-1", "red")])
 
-    with pytest.raises(StoreError, match="(?i)not.?null"):
+    with pytest.raises(StoreError, match=r"(?i)not.?null"):
         store.publish(publication, [event(), event(action_id="act-2", title=None)])
     assert store.current().publication_id == before
     assert store.open_actions() == []
