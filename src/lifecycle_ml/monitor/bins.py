@@ -126,6 +126,6 @@ def _texts(reference: pd.Series, current: pd.Series, weights: Floats, least: flo
 
 
 def _categories(values: pd.Series, named: Sequence[Any]) -> Ints:
-    codes = pd.Categorical(values, categories=named).codes.astype(np.intp)
+    codes = pd.Index(named, dtype=object).get_indexer_for(values.to_numpy(dtype=object))
     codes = np.where(codes < 0, len(named), codes)
     return np.where(values.isna().to_numpy(), len(named) + 1, codes).astype(np.intp)

@@ -31,8 +31,8 @@ def drift_says(drift: FeatureDrift, accounts: int) -> str:
     subject = "The risk" if drift.feature == "risk" else f"`{drift.feature}`{lean}"
     season = "" if math.isnan(drift.usual) else f"; single reference dates differ by up to {drift.usual:.2f}"
     return (
-        f"{subject} is {drift.clearest} for {percent(drift.share_now)} of {accounts:,} accounts; in the training "
-        f"snapshots it was for {percent(drift.share_then)}. PSI {drift.psi:.2f}, by chance at most "
+        f"{subject} is {drift.clearest} for {percent(drift.share_now)} of {accounts:,} accounts; in the "
+        f"training snapshots it was for {percent(drift.share_then)}. PSI {drift.psi:.2f}, by chance at most "
         f"{drift.chance:.2f} at this size{season}."
     )
 

@@ -118,5 +118,5 @@ def look(current, *, known=None, labels=None, faults=()):
         realised=realised,
         estimated=estimate(scored["risk"].to_numpy(), 90, RECIPE, AS_OF),
         scored=scored,
-        arr={account: 1000.0 for account in current.matrix["account_id"]},
+        arr=dict.fromkeys(current.matrix["account_id"], 1000.0),
     )

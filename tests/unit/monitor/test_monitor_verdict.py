@@ -100,9 +100,8 @@ def test_several_drifted_features_of_one_table_point_to_it():
     """Half a feed lost looks like drift."""
     verdict = decide(look(today(use=-1.0, tickets=3.0)), CONFIG)
     assert verdict.word == "retrain"
-    assert [item.says for item in verdict.evidence if item.kind == "one_source"][0].startswith(
-        "All 2 read `usage_events`"
-    )
+    (says,) = (item.says for item in verdict.evidence if item.kind == "one_source")
+    assert says.startswith("All 2 read `usage_events`")
 
 
 def test_a_lost_ranking_is_a_case_for_retraining():
@@ -150,7 +149,7 @@ def test_the_document_is_plain_json_with_the_agreed_keys():
     assert {"verdict", "evidence", "truth_known_through", "accounts", "arr", "owner_role", "due_on"} <= set(
         document
     )
-    assert [item["feature"] for item in document["features"]][0] in FEATURES
+    assert document["features"][0]["feature"] in FEATURES
     assert document["model"]["digest"] == trained()[0].digest
     assert document["performance"]["realised"][0]["horizon_days"] == 90
     assert document["performance"]["estimated"]["known_on"] > document["as_of"]
