@@ -209,6 +209,8 @@ def backtest(
         progress("training at past dates", number + 1, len(folds))
     if not tested:
         return None
+    if any(np.isnan(part.raw).any() for part in margins.get(UNSEEN, [])):
+        del margins[UNSEEN]  # too few members: some accounts were seen by all of them
     rows, known_outcomes, fold_of = _tested_rows(matrix, labels, outcomes, tested)
     calibrators = {
         name: _Calibrator(

@@ -165,6 +165,8 @@ def test_expansion_trains_beside_churn(workspace, company, tmp_path):
     (tmp_path / "training").mkdir()
     text = (standard_root() / "training" / "expansion.toml").read_text(encoding="utf-8")
     text = text.replace("members = 10 ", "members = 3 ").replace("trees = 150", "trees = 30")
+    text = text.replace("advisory_from_accounts = 30", "advisory_from_accounts = 5")
+    text = text.replace("full_from_accounts = 100", "full_from_accounts = 10")
     (tmp_path / "training" / "expansion.toml").write_text(text, encoding="utf-8")
     small = Workspace(root=tmp_path, standard=standard_root())
     settings = replace(Settings.read(tmp_path, environ={}), threads=1)
@@ -174,6 +176,7 @@ def test_expansion_trains_beside_churn(workspace, company, tmp_path):
     assert "renewal_calendar" not in document["baselines"]
     assert "churn" not in json.dumps(document["refusals"])
     assert "expanded accounts" in result.challenger.tier.says
+    assert result.challenger.evaluation.unseen == {}  # three members leave no one out for everybody
     bundle = result.challenger.bundle
     assert (bundle.name, bundle.horizons, bundle.references) == ("expansion", (180,), None)
     features = load_features(small).available(tables)
