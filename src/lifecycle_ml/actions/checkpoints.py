@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
+from functools import cache
 from typing import Any, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -62,7 +63,12 @@ class CheckpointStep(Strict):
 
     def owned_by(self, role: str) -> Step:
         """Return the step as `role`, who prepares this renewal, has to do it."""
-        return Step.model_validate(self.model_dump() | {"owner_role": self.owner_role or role})
+        return _owned(self, role)
+
+
+@cache
+def _owned(step: CheckpointStep, role: str) -> Step:
+    return Step.model_validate(step.model_dump() | {"owner_role": step.owner_role or role})
 
 
 class Checkpoint(Strict):
@@ -294,11 +300,6 @@ def check_renewals(file: RenewalsFile, features: Collection[str], team: Team) ->
         for name, problem in file.data.problems.items()
     }
     return Renewals(file=file, conditions=conditions)
-
-
-def as_date(value: Any) -> date:
-    """Return the as_of of a row of the scored table as a date."""
-    return value.date() if isinstance(value, datetime) else date.fromisoformat(str(value)[:10])
 
 
 def _text(value: Any) -> str | None:

@@ -117,11 +117,11 @@ def episode_of(state: HealthState, playbooks: Playbooks) -> Plan | None:
 
 def _rows(scored: pd.DataFrame) -> dict[str, dict[str, Any]]:
     chosen = scored[[column for column in ROW_COLUMNS if column in scored]].astype(object)
-    rows = {}
-    for record in chosen.where(chosen.notna(), None).to_dict("records"):
-        row = {str(column): value for column, value in record.items()}
-        rows[row["account_id"]] = row | {"as_of": pd.Timestamp(row["as_of"]).date()}
-    return rows
+    chosen["as_of"] = pd.to_datetime(scored["as_of"]).dt.date
+    known = chosen.where(chosen.notna(), None)
+    names = list(known.columns)
+    rows = (dict(zip(names, values, strict=True)) for values in known.itertuples(index=False, name=None))
+    return {row["account_id"]: row for row in rows}
 
 
 def _playbook_needs(
