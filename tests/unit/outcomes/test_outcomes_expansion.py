@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 import pytest
 
 from lifecycle_ml.outcomes.recipe import load_recipe
-from lifecycle_ml.outcomes.snapshots import label
+from lifecycle_ml.outcomes.snapshots import label, snapshots
+from lifecycle_ml.simulate.company import simulate_company
 from lifecycle_ml.tables.source import tables_from_frames
 from lifecycle_ml.workspace import load_workspace, standard_root
 
@@ -216,3 +217,24 @@ def test_a_larger_seat_tier_asks_for_more_seats():
     }
     assert labelled(cases, recipe=tiers)["outcome_180d"].to_dict() == {"ten": 0.0, "twenty": 1.0}
     assert labelled(cases)["outcome_180d"].to_dict() == {"ten": 1.0, "twenty": 1.0}
+
+
+@pytest.mark.slow
+def test_labels_find_the_growth_a_simulated_company_really_had():
+    """Nearly all snapshots called expanded grew by an amendment then; no mere rise in price is one."""
+    company = simulate_company(31, 400)
+    through = company.first + timedelta(days=company.days)
+    rows = snapshots(tables_from_frames(company.tables), RECIPE, through)
+    rows = rows[rows["outcome_180d"].notna()].reset_index()
+    growth = company.truth["growth"].dropna(subset=["expanded_on"])
+    pairs = rows.merge(growth, on="account_id")
+    late = pd.Timedelta(days=31)  # monthly contracts carry more seats from the next term on
+    after = pairs["expanded_on"] > pairs["as_of"] - late
+    inside = after & (pairs["expanded_on"] < pairs["as_of"] + pd.Timedelta(days=180))
+    grew = rows["index"].isin(pairs.loc[inside, "index"])
+    expanded = rows["outcome"] == "expanded"
+    assert expanded.sum() > 200
+    assert grew[expanded].mean() > 0.98
+    assert (expanded | (rows["outcome"] == "churned"))[grew].mean() > 0.8
+    assert rows["uplift"].sum() > 200
+    assert not (rows["uplift"] & expanded).any()
