@@ -12,18 +12,6 @@ pause = (days_since("accounts") - days_since_last) / (buying_days - 1)
 
 FEATURES = (
     Feature(
-        name="days_since_last_order",
-        value=days_since_last,
-        unit="days",
-        null_means="none",
-        direction="raises",
-        category="low_adoption_after_onboarding",
-        movable=True,
-        says="The last order was {value} days ago",
-        says_one="The last order was yesterday",
-        says_null="No order on record",
-    ),
-    Feature(
         name="order_days_ever",
         value=buying_days,
         unit="days",
@@ -87,6 +75,7 @@ FEATURES = (
         category="low_adoption_after_onboarding",
         movable=True,
         says="{value} spent in the last 84 days, returns taken off; usually {usual}",
+        says_no="Nothing spent in the last 84 days; usually {usual}",
     ),
     Feature(
         name="spend_change_84d",
@@ -107,6 +96,7 @@ FEATURES = (
         category="value_not_demonstrated",
         movable=True,
         says="{value} spent in the last 364 days, returns taken off",
+        says_no="Nothing spent in the last 364 days",
     ),
     Feature(
         name="order_value_364d",

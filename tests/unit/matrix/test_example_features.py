@@ -38,7 +38,6 @@ B          | 2024-06-30
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("days_since_last_order", [10, 1]),
         ("order_days_ever", [4, 1]),
         ("order_pause_days", [170 / 3, None]),
         ("silence_against_rhythm", [10 / (170 / 3), None]),
@@ -109,6 +108,7 @@ def test_activity_is_counted_over_half_a_year_and_a_year(small, name, expected, 
             2000.0,
             "1,234 spent in the last 84 days, returns taken off; usually 2,000",
         ),
+        (RETAIL["spend_84d"], 0.0, 900.0, "Nothing spent in the last 84 days; usually 900"),
         (RETAIL["order_days_ever"], 1.0, None, "Ordered on one day only"),
         (
             RETAIL["silence_against_rhythm"],
