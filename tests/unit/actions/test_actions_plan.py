@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from lifecycle_ml.actions.action import UNFINISHED, action_id_of
+from lifecycle_ml.actions.ledger import Snooze, apply_word
 from lifecycle_ml.actions.plan import ended_in_episode, plan_actions
 from lifecycle_ml.actions.playbooks import COLORS, REASONS
 from lifecycle_ml.actions.rulebook import load_action_rules
@@ -292,3 +293,39 @@ def test_a_step_removed_from_the_playbook_closes_its_action():
     events = plan(scored(), {"A": state()}, [stale])
 
     assert (events[0].kind, events[0].because) == ("closed", "the workspace no longer asks for this step")
+
+
+def test_a_sleeping_action_wakes_and_escalates_only_after_that():
+    """Two days late when it wakes: its owner gets the step's usual days before anybody is told."""
+    (yellow,) = plan(scored(), {"A": state("yellow")})  # told on day 8
+    until = NOW + timedelta(days=20)
+    asleep = apply_word(yellow.action, Snooze(until), "dana", NOW).action
+
+    assert plan(scored(), {"A": state("yellow")}, [asleep], now=NOW + timedelta(days=19)) == []
+    (woken,) = plan(scored(), {"A": state("yellow")}, [asleep], now=until + timedelta(hours=3))
+    late = plan(scored(), {"A": state("yellow")}, [woken.action], now=until + timedelta(days=3))
+
+    assert (woken.kind, woken.at, woken.action.status) == ("woken", until, "open")
+    assert woken.action.due_at == yellow.action.due_at
+    assert [(event.kind, event.at) for event in late] == [("escalated", until + timedelta(days=3))]
+
+
+def test_work_nobody_has_hours_for_wakes_over_capacity():
+    """Sleeping work comes back; the hours of its owner may be gone."""
+    (yellow,) = plan(scored(), {"A": state("yellow")})
+    asleep = replace(yellow.action, status="snoozed", snoozed_until=NOW)
+    full = replace(yellow.action, action_id="act_2", account_id="B", hours=12.0)
+    states = {"A": state("yellow"), "B": state("yellow")}
+
+    events = plan(scored("A"), states, [asleep, full])
+
+    assert [(event.kind, event.action.status) for event in events] == [("woken", "over_capacity")]
+
+
+def test_a_lapsed_account_keeps_its_actions_and_they_escalate():
+    """A contract that may still be renewed is no reason to stop; no new work is opened for it."""
+    actions, _ = split(apply({}, plan(scored(), {"A": state()})))
+
+    assert plan(scored().iloc[:0], {"A": state()}, actions) == []
+    events = plan(scored().iloc[:0], {"A": state()}, actions, now=NOW + timedelta(days=4))
+    assert {event.kind for event in events} == {"escalated"}
