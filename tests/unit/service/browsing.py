@@ -57,15 +57,8 @@ def signed_in(client, role="read"):
 
 def form_of(page, path):
     """Return the hidden fields of the form that posts to a path."""
-    form = re.search(
-        rf'<form method="post" action="{re.escape(path)}">(.*?)</form>', page.text, re.DOTALL
-    ).group(1)
+    form = page.text.partition(f'<form method="post" action="{path}">')[2].partition("</form>")[0]
     return dict(re.findall(r'<input type="hidden" name="([a-z_]+)" value="([^"]*)">', form))
-
-
-def account_of(row):
-    """The account id of a table row's link, as the address has it."""
-    return re.search(r'href="/accounts/([^"]+)"', row).group(1)
 
 
 def listed(response):

@@ -192,8 +192,8 @@ def way(renewal: dict[str, Any], as_of: date, width: int = 340) -> Way | None:
     ends = date.fromisoformat(renewal["renewal_on"])
     checkpoints = [(date.fromisoformat(each["falls_on"]), each) for each in renewal.get("checkpoints") or []]
     notice = date.fromisoformat(renewal["notice_on"]) if renewal.get("notice_on") else None
-    starts = min([as_of, ends, *(day for day, _ in checkpoints), *([notice] if notice else [])])
-    finish = max(ends, as_of)
+    every = [as_of, ends, *(day for day, _ in checkpoints), *([notice] if notice else [])]
+    starts, finish = min(every), max(every)
     days = (finish - starts).days or 1
     left, right = 14.0, width - 14.0
 
