@@ -141,7 +141,9 @@ def test_the_report_is_a_page_and_a_document(seen, tmp_path):
     verdict = decide(seen, CONFIG)
     page, document = render(verdict, seen, tmp_path / "report")
     html = page.read_text(encoding="utf-8")
-    assert html.index("Verdict: do nothing") < html.index("Drift in column 'risk'")
+    assert "<h1>Verdict: do nothing</h1>" in html
+    assert html.index("<main class='verdict'>") < html.index('<div id="root_')
+    assert "Drift in column 'risk'" in html
     assert 'src="http' not in html
     assert "Data drift detected" not in html
     assert page.stat().st_size < 8_000_000
