@@ -30,7 +30,7 @@ from lifecycle_ml.check import check
 from lifecycle_ml.nightly import run_nightly
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.simulate.company import simulate_company
-from lifecycle_ml.store.schema import publications, readings
+from lifecycle_ml.store.schema import listings, publications
 from lifecycle_ml.store.store import Store
 from lifecycle_ml.tables.source import Tables, read_tables
 from lifecycle_ml.workspace import Workspace, load_workspace, standard_root
@@ -80,7 +80,7 @@ def run_year(
     for number, day in enumerate(days, 1):
         now = datetime.combine(day, clock()) + timedelta(hours=2)
         summary = run_nightly(
-            workspace, settings, day, now, tables=tables, report=report, may_train=number == 1
+            workspace, settings, day, now, tables=tables, report=report, may_train=number == 1, watching=False
         )
         sources.add(summary.bundles["churn"].source)
         if number == 1:
@@ -146,7 +146,7 @@ def _readings(settings: Settings, day: date) -> dict[str, dict[str, Any]]:
     """Return colour and checkpoints of every account in the week's publication."""
     engine = sa.create_engine(settings.store_url)
     question = (
-        sa.select(readings.c.account_id, readings.c.health, readings.c.renewal)
+        sa.select(listings.c.account_id, listings.c.health, listings.c.renewal)
         .join(publications)
         .where(publications.c.as_of == day, publications.c.kind == "nightly")
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from lifecycle_ml.actions.rulebook import load_action_rules
+from lifecycle_ml.health.config import load_health
 from lifecycle_ml.matrix.feature import Feature, FeatureSet
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.matrix.measures import leaves
@@ -84,7 +86,12 @@ def check(workspace: Workspace, settings: Settings, as_of: date, tables: Tables 
     taxonomy = load_taxonomy(workspace, features.names)
     known = survey_tables(workspace, settings) if tables is None else tables
     findings = required(examine(known, as_of), known, recipes(workspace))
-    return CheckReport(as_of, price(findings, known, features, taxonomy))
+    left = features.available(known).names
+    waiting = {
+        **load_health(workspace, features.names).unavailable(left),
+        **load_action_rules(workspace, features.names).unavailable(left),
+    }
+    return CheckReport(as_of, price([*findings, *idle(waiting, known, features)], known, features, taxonomy))
 
 
 def recipes(workspace: Workspace) -> list[Recipe]:
@@ -108,6 +115,25 @@ def required(findings: Iterable[Finding], tables: Tables, every: Iterable[Recipe
             said = absent[0].advice.partition(";")[0] if absent else f"`{table}` is absent"
             given.append(found("table_missing", table, advice=f"{said}; {why}."))
     return given
+
+
+def idle(waiting: Mapping[str, Iterable[str]], tables: Tables, features: FeatureSet) -> list[Finding]:
+    """Say which rules wait for which table: `waiting` holds rules and the features they lack."""
+    lacked: dict[str, dict[str, None]] = {}
+    for rule, names in waiting.items():
+        for name in names:
+            for item in sorted(features[name].lacks(tables)):
+                lacked.setdefault(item, {})[rule] = None
+    return [
+        found(
+            "rule_idle",
+            *(item.split(".") if "." in item else (item, None)),
+            examples=list(rules),
+            advice=f"{len(rules)} rule{' waits' if len(rules) == 1 else 's wait'} for `{item}`: a rule that "
+            "cannot be told never fires, and a criterion on it is left out.",
+        )
+        for item, rules in sorted(lacked.items())
+    ]
 
 
 def price(

@@ -36,6 +36,14 @@ KILLS = 20
 SEQUENCES = 4
 SMALL = {"members = 10": "members = 2", "trees = 150": "trees = 20", "\ncutoffs = 4": "\ncutoffs = 2"}
 """A smaller model: this is about the order of steps."""
+TABLES = (
+    schema.publications,
+    schema.readings,
+    schema.listings,
+    schema.unscored,
+    schema.actions,
+    schema.ledger,
+)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +118,7 @@ class Runs:
                     {k: str(v) for k, v in row.items() if k not in {"publication_id", "event_id", "attempt"}}
                     for row in connection.execute(sa.select(table)).mappings()
                 ]
-                for table in (schema.publications, schema.readings, schema.actions, schema.ledger)
+                for table in TABLES
             }
             current = connection.execute(
                 sa.select(schema.publications.c.as_of).join(schema.pointer)

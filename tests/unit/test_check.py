@@ -165,8 +165,7 @@ def test_churn_by_inactivity_needs_use_and_no_contracts(tmp_path):
     own = (standard_root() / "training" / "churn.toml").read_text(encoding="utf-8")
     label = own[own.index("[label]") : own.index("[snapshots]")]
     inactive = (
-        '[label]\nmode = "inactivity"\nhorizon_days = 90\nactive_within_days = 90\n'
-        "arrival_lag_days = 0\n\n"
+        '[label]\nmode = "inactivity"\nhorizon_days = 90\nactive_within_days = 90\narrival_lag_days = 0\n\n'
     )
     (tmp_path / "training").mkdir()
     (tmp_path / "training" / "churn.toml").write_text(own.replace(label, inactive), encoding="utf-8")
@@ -180,3 +179,11 @@ def test_churn_by_inactivity_needs_use_and_no_contracts(tmp_path):
     )
     assert made.ok
     assert "training/expansion.toml" in one(made, "recipe_skipped", "contracts").advice
+
+
+def test_rules_that_wait_for_a_table_are_named(standard):
+    """Without tickets the trigger on premium questions and the fact on severe tickets can never fire."""
+    waiting = one(report(standard), "rule_idle", "tickets")
+    assert waiting.severity == "advice"
+    assert "never fires" in waiting.advice
+    assert any("severe_ticket" in rule for rule in waiting.examples)

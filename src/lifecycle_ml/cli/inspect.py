@@ -61,16 +61,17 @@ def check(workspace: Workspace, settings: Settings, part: str, as_of: date, *, a
 
 
 def _check_rules(workspace: Workspace) -> int:
-    from lifecycle_ml.actions.playbooks import load_playbooks
-    from lifecycle_ml.actions.team import load_team
+    from lifecycle_ml.actions.rulebook import load_action_rules
     from lifecycle_ml.health.config import load_health
     from lifecycle_ml.matrix.load import load_features
+    from lifecycle_ml.monitor.config import load_monitoring
     from lifecycle_ml.reasons.taxonomy import load_taxonomy
 
     features = load_features(workspace)
     load_taxonomy(workspace, features.names)
     load_health(workspace, features.names)
-    load_playbooks(workspace, features.names, load_team(workspace))
+    load_action_rules(workspace, features.names)
+    load_monitoring(workspace)
     return len(features.names)
 
 

@@ -37,8 +37,8 @@ Generated from the schema and the rules in `lifecycle_ml.tables`. After changing
     python -m lifecycle_ml.tables.reference > docs/reference/tables.md
 
 Each table is filled by one SELECT, `features/sources/<table>.sql`. **Bold** columns are required. Only
-`accounts` is required, and so is what the churn recipe cannot do without: `contracts`, or `usage_events` where churn is inactivity.
-`lifecycle check` says what the absence of any other table costs.
+`accounts` is required, and so is what the churn recipe cannot do without: `contracts`, or `usage_events`
+where churn is inactivity. `lifecycle check` says what the absence of any other table costs.
 
 **Known** says from when a column can be seen. *With the row*: from the row's `known_at`. *The day after it*:
 the column reads as empty until its own date lies before as_of. *On its day*: from 00:00 of its own date.

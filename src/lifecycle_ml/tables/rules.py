@@ -26,6 +26,7 @@ _RULES = (
     Rule("source_unknown", "error", "stops", "A source is named after no canonical table."),
     Rule("table_missing", "error", "stops", "A required table is absent."),
     Rule("recipe_skipped", "advice", "nothing", "A recipe lacks a table it needs, so it is not trained."),
+    Rule("rule_idle", "advice", "nothing", "A rule of serving/ waits for a table or column: it never fires."),
     Rule("column_missing", "error", "stops", "A SELECT lacks a required column."),
     Rule("wrong_type", "error", "stops", "Values cannot be read as the column's type."),
     Rule(
