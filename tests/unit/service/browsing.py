@@ -22,7 +22,7 @@ class Strict(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
-        self.text += " " if tag in {"td", "th", "small", "b"} else ""
+        self.text += " " if tag in {"td", "th", "dd", "small", "b"} else ""
         if tag not in VOID:
             self.open.append(tag)
 

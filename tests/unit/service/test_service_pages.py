@@ -6,9 +6,10 @@ import re
 from datetime import timedelta
 
 import pytest
-from browsing import Strict, read, token_of
-from published_company import AS_OF, KEYS, NOW, document, ruled
+from browsing import Strict, read, signed_in, token_of
+from published_company import AS_OF, KEYS, NOW, action, document, ruled
 
+from lifecycle_ml.actions.action import ActionEvent
 from lifecycle_ml.service.pages import rendering, words
 from lifecycle_ml.store.rows import StoredReading
 
@@ -152,6 +153,56 @@ def test_a_page_by_rules_says_so_and_shows_no_number_it_does_not_have(browser):
     assert "Provisional" in text
     assert "? cannot tell" in text
     assert not re.search(r"\bNone\b|\bnan\b|\b0%", text)
+
+
+def emptied(value):
+    """The same document with every leaf that may be null made null, and every list emptied."""
+    kept = {"account_id", "as_of", "scored_at", "color", "since", "band", "source", "tier", "horizon_days"}
+    if isinstance(value, dict):
+        return {key: each if key in kept else emptied(each) for key, each in value.items()}
+    return [] if isinstance(value, list) else None
+
+
+@pytest.mark.parametrize("color", words.COLORS)
+@pytest.mark.parametrize("role", ["read", "act"])
+def test_every_page_renders_with_nulls(published, make_client, store, color, role):
+    """Whatever is unknown is a word or a dash, in the list, the file and the account, for every role."""
+    hollow = document("A-hollow", health__color=color)
+    hollow = emptied(hollow) | {"receipt": "sha256:" + "0" * 64}
+    hollow["health"] |= {"color": color, "since": "2026-06-30"}
+    hollow["churn"]["provisional"] = hollow["expansion"]["provisional"] = False
+    hollow["model"] = {"churn": None, "expansion": None}
+    half = document("A-half", health__color=color, scorecard__renewal_date="2026-11-30")
+    nothing = {"renewal_on": "2026-11-30", "notice_on": None, "auto_renew": None, "owner": None}
+    publication = store.begin(as_of=AS_OF, known_at=NOW, now=NOW)
+    rows = [
+        StoredReading.of(hollow, state="", risk=None),
+        StoredReading.of(half, state="", risk=None, renewal={**nothing, "checkpoints": []}),
+    ]
+    store.write_readings(publication, rows)
+    bare = {"owner": None, "due_at": None, "why": None, "escalates_to": None, "escalates_at": None}
+    events = [
+        ActionEvent("opened", NOW, action(f"n-{at}", each, **bare, **more))
+        for at, (each, more) in enumerate(
+            [
+                ("A-hollow", {"arr_kept_per_hour": None}),
+                ("A-half", {"status": "snoozed", "snoozed_until": NOW + timedelta(days=3)}),
+                ("A-half", {"status": "over_capacity", "kind": "renewal_data"}),
+            ]
+        )
+    ]
+    store.publish(publication, events)
+
+    client = signed_in(make_client(), role)
+    pages = [read(client.get(path)) for path in ("/accounts", "/accounts/A-hollow", "/accounts/A-half")]
+    for text in [*pages, client.get("/accounts.csv").text]:
+        assert not re.search(r"\bNone\b|\bnan\b|\bNaT\b|\bnull\b", text)
+    assert "No dated renewal" in pages[1]
+    assert "Last day for notice not known" in re.sub(r" +", " ", pages[2])
+    assert "Renewal owner nobody" in pages[2]
+    assert "snoozed until 3 Jul 2026" in pages[2]
+    assert "over capacity" in pages[2]
+    assert "renewal data" in pages[2]
 
 
 @pytest.mark.parametrize("account_id", ["A-green", "A-bare"])
