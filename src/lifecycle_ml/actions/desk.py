@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from lifecycle_ml.actions.action import Action, Status
 from lifecycle_ml.actions.needs import Need
@@ -13,6 +14,7 @@ from lifecycle_ml.actions.steps import Step
 from lifecycle_ml.actions.team import Team
 
 Given = tuple[str, Status]
+UPKEEP: Final = ("renewal_data", "stage")
 _ROUNDING = 1e-9
 
 
@@ -22,9 +24,11 @@ class Desk:
     def __init__(self, team: Team, kept: Sequence[Action], ended: Sequence[Action], now: datetime) -> None:
         self._team = team
         self._load: dict[str, float] = defaultdict(float)
+        self._upkeep: dict[str, float] = defaultdict(float)
         for action in kept:
             if action.owner is not None and action.status in ("open", "snoozed"):
                 self._load[action.owner] += action.hours
+                self._upkeep[action.owner] += action.hours if action.kind in UPKEEP else 0.0
         self._expansion = Counter(
             action.owner
             for action in (*kept, *ended)
@@ -42,8 +46,9 @@ class Desk:
         """Return owner and status for each step with the person named for it; None: not now.
 
         Work that cannot wait is always given: beyond its owner's hours it goes to the role's lead as
-        `over_capacity`. Work that can wait is given all or none, within its share of the owners' hours, and
-        expansion tasks only as many a week as the budget allows.
+        `over_capacity`. Work that can wait is given all or none, within its share of the owners' hours;
+        upkeep has some hours to itself, which nothing else takes, for else a busy desk would never get to
+        it; expansion tasks are given only as many a week as the budget allows.
         """
         given: list[Given] = []
         for step, named in steps:
@@ -53,7 +58,7 @@ class Desk:
                     self._take(need, step_before, owner_before, -1)
                 return None
             role, owner = found
-            if step.hours > self._free(role, owner) + _ROUNDING:
+            if not need.waits and step.hours > self._free_for_keeping(role, owner) + _ROUNDING:
                 given.append((self._team.lead(step.owner_role)[1], "over_capacity"))
                 continue
             self._take(need, step, owner, 1)
@@ -72,16 +77,26 @@ class Desk:
         return (role, max(people, key=lambda person: self._free(role, person))) if people else None
 
     def _may(self, need: Need, step: Step, role: str, owner: str) -> bool:
-        budgets = self._team.budgets
-        share = self._team.hours(role, owner) * budgets.share_that_can_wait
-        if self._load[owner] + step.hours > share + _ROUNDING:
+        budgets, hours = self._team.budgets, self._team.hours(role, owner)
+        beside = self._load[owner] + step.hours <= hours * budgets.share_that_can_wait + _ROUNDING
+        own = need.kind in UPKEEP and self._upkeep[owner] + step.hours <= self._kept(hours) + _ROUNDING
+        if not (beside or own) or step.hours > self._free(role, owner) + _ROUNDING:
             return False
         return need.kind != "trigger" or self._expansion[owner] < budgets.expansion_tasks_a_week
 
     def _take(self, need: Need, step: Step, owner: str, times: int) -> None:
         self._load[owner] += times * step.hours
+        self._upkeep[owner] += times * step.hours if need.kind in UPKEEP else 0.0
         if need.kind == "trigger":
             self._expansion[owner] += times
+
+    def _kept(self, hours: float) -> float:
+        return hours * self._team.budgets.share_for_upkeep
+
+    def _free_for_keeping(self, role: str, person: str) -> float:
+        """Return the hours left for work that cannot wait: those kept for upkeep are not among them."""
+        unused = max(0.0, self._kept(self._team.hours(role, person)) - self._upkeep[person])
+        return self._free(role, person) - unused
 
     def _free(self, role: str, person: str) -> float:
         return self._team.hours(role, person) - self._load[person]

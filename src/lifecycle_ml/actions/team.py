@@ -53,6 +53,8 @@ class Budgets(Strict):
     """Expansion tasks opened for one owner in any seven days."""
     share_that_can_wait: float = Field(default=0.4, ge=0, le=1)
     """Share of an owner's hours that expansion, upkeep of renewal data and stage tasks may take together."""
+    share_for_upkeep: float = Field(default=0.0, ge=0, le=0.5)
+    """Share of an owner's hours kept for renewal data and stage tasks; nothing else is given it."""
 
 
 class Team(Strict):

@@ -258,3 +258,19 @@ def test_a_company_without_end_dates_has_no_checkpoints_and_is_told_so():
 
     assert lacking["renewals.checkpoints"] == ("days_to_renewal",)
     assert Book().run(table(row()).drop(columns="days_to_renewal"), CALM) == []
+
+
+def test_a_desk_full_of_tickets_still_gets_to_the_record():
+    """A tenth of the hours is kept for upkeep: two of twenty, eight records, whatever else there is to do."""
+    troubled = [row(f"T{n}", health="red") for n in range(60)]
+    gaps = [row(f"G{n}", days_to_renewal=100, term_days=365, renewal_owner_named=0) for n in range(20)]
+    states = {f"T{n}": state("red", "service_support_failure") for n in range(60)}
+    states |= {f"G{n}": state() for n in range(20)}
+    book = Book()
+    book.run(table(*troubled, *gaps), states)
+
+    desk = [a for a in book.unfinished if a.owner == "Support Operations" and a.status == "open"]
+    assert sum(a.hours for a in desk if a.kind == "renewal_data") == pytest.approx(2.0)
+    assert sum(a.hours for a in desk) <= 20.0
+    assert any(a.status == "over_capacity" for a in book.unfinished)
+    assert not book.plan(table(*troubled, *gaps), states, book.ledger[0].at)
