@@ -144,6 +144,8 @@ def test_the_report_is_a_page_and_a_document(seen, tmp_path):
     assert "<h1>Verdict: do nothing</h1>" in html
     assert html.index("<main class='verdict'>") < html.index('<div id="root_')
     assert "Drift in column 'risk'" in html
+    assert "DATA DISTRIBUTION" in html
+    assert "DATA DRIFT" not in html
     assert 'src="http' not in html
     assert "Data drift detected" not in html
     assert page.stat().st_size < 8_000_000
