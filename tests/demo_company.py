@@ -39,7 +39,7 @@ def lifecycle(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 def run_demo(folder: Path) -> Demo:
     """Take the demo company from raw tables to a publication in `folder`."""
-    done = lifecycle("demo", "--no-serve", "--folder", str(folder))
+    done = lifecycle("demo", "--no-serve", "--as-of", "2026-07-01", "--folder", str(folder))
     assert done.returncode == 0, done.stderr
     key = "admin:" + "k" * 24
     return Demo(

@@ -15,7 +15,11 @@ from lifecycle_ml.tables.schema import SCHEMAS, TableSchema
 from lifecycle_ml.workspace import Workspace, standard_root
 
 if TYPE_CHECKING:
+    from datetime import date
     from pathlib import Path
+
+DEMO_DAYS = 1096
+"""Three years, one of them a leap year."""
 
 
 def init(folder: Path) -> None:
@@ -58,8 +62,8 @@ def simulate(folder: Path, accounts: int, seed: int) -> None:
     say(f"{truth}: the true hazards and causes; nothing but evaluations should read them.")
 
 
-def demo(folder: Path, accounts: int, seed: int, port: int, *, serve_after: bool) -> None:
-    """Take a simulated company from raw tables to a served, explained, actioned account."""
+def demo(folder: Path, accounts: int, seed: int, as_of: date, port: int, *, serve_after: bool) -> None:
+    """Take a simulated company, whose three years end at `as_of`, from raw tables to a served account."""
     from lifecycle_ml.check import check
     from lifecycle_ml.cli import readings, work
     from lifecycle_ml.nightly import run_nightly
@@ -73,10 +77,9 @@ def demo(folder: Path, accounts: int, seed: int, port: int, *, serve_after: bool
     _clear_earlier_demo(folder)
     with progress_bars() as progress:
         progress("simulating a company", 0, 1)
-        company = simulate_company(seed, accounts)
+        company = simulate_company(seed, accounts, first=as_of - timedelta(days=DEMO_DAYS), days=DEMO_DAYS)
         company.write(folder / "data", folder / "truth")
         progress("simulating a company", 1, 1)
-        as_of = company.first + timedelta(days=company.days)
         progress("reading and checking its tables", 0, 1)
         tables = read_tables(workspace, settings)
         report = check(workspace, settings, as_of, tables=tables)
