@@ -75,7 +75,7 @@ def test_it_runs_top_to_bottom(demo: Demo, path: Path, monkeypatch: pytest.Monke
     notebook = nbformat.read(path, as_version=4)
 
     NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}
     ).execute()
 
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
