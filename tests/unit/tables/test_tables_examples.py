@@ -58,3 +58,28 @@ def test_ravenstack_does_not_know_an_end_before_it_comes():
     _, _, tables = company("ravenstack")
     assert "ends_on" not in tables.provided("contracts")
     assert tables["contracts"].cancelled_on.count().execute() > 0
+
+
+@pytest.mark.real_data
+def test_a_commit_log_is_sound_and_knows_only_use():
+    """Every commit is an event of its day; what happened after as_of is the only thing to warn of."""
+    workspace, settings, tables = company("dpdk_orgs")
+    report = check(workspace, settings, date(2026, 7, 1), tables=tables)
+    assert report.ok
+    assert {(f.rule, f.table): f.rows for f in report.of("warning")} == {("after_as_of", "usage_events"): 192}
+    assert tables["usage_events"].count().execute() == 44104
+    assert "contracts" not in tables
+
+
+@pytest.mark.real_data
+def test_lines_without_a_customer_are_left_out_and_counted():
+    """A till that does not know the buyer loses nothing silently; purchases and returns are told apart."""
+    workspace, settings, tables = company("online_retail_ii")
+    report = check(workspace, settings, date(2011, 12, 1), tables=tables)
+    rows = {(f.rule, f.table): f.rows for f in report.findings}
+    assert report.ok
+    assert rows["required_empty", "usage_events"] == 228_610
+    assert tables["usage_events"].count().execute() == 791_044
+    assert tables["accounts"].count().execute() == 5942
+    invoices = tables["invoices"]
+    assert 0 < invoices.filter(invoices.amount < 0).count().execute() < invoices.count().execute()
