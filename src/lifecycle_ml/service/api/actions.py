@@ -11,18 +11,9 @@ from pydantic import Field
 from lifecycle_ml.actions.ledger import ActionError, Assign, Complete, Dismiss, Snooze
 from lifecycle_ml.service.api.accounts import CursorText, Text
 from lifecycle_ml.service.api.answers import json_bytes, json_response, responses, with_key
+from lifecycle_ml.service.api.changes import Assignment, ChangedAction, Completion, Dismissal, Nap
 from lifecycle_ml.service.api.keys import Caller, require
-from lifecycle_ml.service.api.models import (
-    ActionList,
-    Assignment,
-    ChangedAction,
-    Completion,
-    Dismissal,
-    IsoDate,
-    Nap,
-    Role,
-    Shape,
-)
+from lifecycle_ml.service.api.models import ActionList, IsoDate, Role, Shape
 from lifecycle_ml.service.api.problems import ProblemError
 from lifecycle_ml.service.api.telling import queued, tell
 from lifecycle_ml.service.serving import Serving, request_id, serving
@@ -30,7 +21,7 @@ from lifecycle_ml.store.rows import ActionFilters
 
 if TYPE_CHECKING:
     from lifecycle_ml.actions.ledger import Word
-    from lifecycle_ml.service.api.models import Change
+    from lifecycle_ml.service.api.changes import Change
 
 router = APIRouter(prefix="/v1", tags=["actions"])
 Status = Literal["open", "over_capacity", "snoozed", "done", "dismissed", "closed"]

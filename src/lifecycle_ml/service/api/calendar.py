@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import AwareDatetime, ConfigDict, Field
 
+from lifecycle_ml.service.api import examples
 from lifecycle_ml.service.api.accounts import AccountChoice
 from lifecycle_ml.service.api.answers import json_bytes, json_response, responses
 from lifecycle_ml.service.api.keys import Caller, require
-from lifecycle_ml.service.api.models import RenewalList, TriggerList
+from lifecycle_ml.service.api.models import AccountId, Band, Color, Number, Shape, Trigger
 from lifecycle_ml.service.api.problems import ProblemError
 from lifecycle_ml.service.serving import Serving, request_id, serving
 from lifecycle_ml.store.document import instant_text
@@ -18,6 +21,77 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lifecycle_ml.store.rows import Listed, Page
+
+
+class Checkpoint(Shape):
+    """A day on the way to a renewal on which somebody looks at the account."""
+
+    checkpoint: int = Field(description="Days before the renewal, or before the last day for notice.")
+    falls_on: date
+    state: Literal["past", "now", "ahead"]
+
+
+class Renewal(Shape):
+    """The end of a term, what must happen before it, and who sees to it."""
+
+    model_config = ConfigDict(json_schema_extra={"example": examples.RENEWAL})
+
+    renewal_on: date
+    notice_on: date | None = Field(description="The last day for notice; null where it is not known.")
+    auto_renew: bool | None = Field(description="Null where it is not known.")
+    owner: str | None
+    checkpoints: list[Checkpoint]
+
+
+class ListedAccount(Shape):
+    """An account in short."""
+
+    account_id: AccountId
+    name: str | None
+    owner: str | None
+    segment: str | None
+    stage: str | None
+    health: Color
+    band: Band
+    expansion_band: Band | None
+    arr: Number | None
+    arr_at_risk: Number | None
+
+
+class RenewingAccount(ListedAccount):
+    """An account whose term ends, and its checkpoints; null where none are kept for it."""
+
+    renewal_on: date
+    renewal: Renewal | None
+
+
+class RenewalList(Shape):
+    """One page of the calendar, the soonest renewal first, and the cursor of the next page."""
+
+    renewals: list[RenewingAccount]
+    next: str | None
+    as_of: date
+    scored_at: AwareDatetime
+    publication_id: int
+    request_id: str
+
+
+class TriggeredAccount(ListedAccount):
+    """An account with signs of growth."""
+
+    triggers: list[Trigger]
+
+
+class TriggerList(Shape):
+    """One page of accounts with signs of growth, most ARR first, and the cursor of the next page."""
+
+    accounts: list[TriggeredAccount]
+    next: str | None
+    as_of: date
+    scored_at: AwareDatetime
+    publication_id: int
+    request_id: str
+
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
 

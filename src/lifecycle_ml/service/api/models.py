@@ -38,9 +38,6 @@ Role = Literal[
     "operations",
 ]
 MOST_IDS = 200
-LONGEST_TEXT = 1_000
-Written = Annotated[str, StringConstraints(max_length=LONGEST_TEXT, pattern=r"^[^\x00]*$")]
-"""What a person writes: kept with the action for good."""
 
 
 def _only_iso(value: object) -> object:
@@ -348,123 +345,11 @@ class QueuedAction(Action):
     arr_kept_per_hour: Number | None
 
 
-class ChangedAction(QueuedAction):
-    """The action as it stands after the change."""
-
-    model_config = ConfigDict(json_schema_extra={"example": examples.CHANGED_ACTION})
-
-    request_id: str
-
-
-class Change(Shape):
-    """What every change may carry in its body where a header cannot be set."""
-
-    idempotency_key: Annotated[str, StringConstraints(max_length=255)] | None = Field(
-        default=None, description="Instead of the header Idempotency-Key."
-    )
-
-
-class Completion(Change):
-    """The work is done."""
-
-    note: Written = Field(default="", description="What came of it.")
-
-
-class Dismissal(Change):
-    """The work will not be done."""
-
-    reason: Annotated[Written, StringConstraints(min_length=1)] = Field(description="Why not.")
-
-
-class Nap(Change):
-    """The work can wait: it neither escalates nor comes up before it wakes."""
-
-    until: AwareDatetime = Field(description="When it comes back: within the next 90 days.")
-
-
-class Assignment(Change):
-    """Somebody else does it."""
-
-    owner: Annotated[Written, StringConstraints(min_length=1, max_length=255)] = Field(
-        description="Named as the team or the CRM names them."
-    )
-
-
 class ActionList(Shape):
     """One page of the queue, most ARR kept per hour of work first."""
 
     actions: list[QueuedAction]
     next: str | None
-    request_id: str
-
-
-class Checkpoint(Shape):
-    """A day on the way to a renewal on which somebody looks at the account."""
-
-    checkpoint: int = Field(description="Days before the renewal, or before the last day for notice.")
-    falls_on: date
-    state: Literal["past", "now", "ahead"]
-
-
-class Renewal(Shape):
-    """The end of a term, what must happen before it, and who sees to it."""
-
-    model_config = ConfigDict(json_schema_extra={"example": examples.RENEWAL})
-
-    renewal_on: date
-    notice_on: date | None = Field(description="The last day for notice; null where it is not known.")
-    auto_renew: bool | None = Field(description="Null where it is not known.")
-    owner: str | None
-    checkpoints: list[Checkpoint]
-
-
-class ListedAccount(Shape):
-    """An account in short."""
-
-    account_id: AccountId
-    name: str | None
-    owner: str | None
-    segment: str | None
-    stage: str | None
-    health: Color
-    band: Band
-    expansion_band: Band | None
-    arr: Number | None
-    arr_at_risk: Number | None
-
-
-class RenewingAccount(ListedAccount):
-    """An account whose term ends, and its checkpoints; null where none are kept for it."""
-
-    renewal_on: date
-    renewal: Renewal | None
-
-
-class RenewalList(Shape):
-    """One page of the calendar, the soonest renewal first, and the cursor of the next page."""
-
-    renewals: list[RenewingAccount]
-    next: str | None
-    as_of: date
-    scored_at: AwareDatetime
-    publication_id: int
-    request_id: str
-
-
-class TriggeredAccount(ListedAccount):
-    """An account with signs of growth."""
-
-    triggers: list[Trigger]
-
-
-class TriggerList(Shape):
-    """One page of accounts with signs of growth, most ARR first, and the cursor of the next page."""
-
-    accounts: list[TriggeredAccount]
-    next: str | None
-    as_of: date
-    scored_at: AwareDatetime
-    publication_id: int
     request_id: str
 
 

@@ -22,6 +22,7 @@ from lifecycle_ml.actions.ledger import (
     Word,
 )
 from lifecycle_ml.service.api.accounts import read_account, short_reading
+from lifecycle_ml.service.api.changes import LONGEST_TEXT
 from lifecycle_ml.service.api.keys import may
 from lifecycle_ml.service.api.problems import ProblemError
 from lifecycle_ml.service.api.telling import tell
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 REMEMBERED = 200
 """Past readings looked at: more than half a year of nights."""
-LONGEST_TEXT = 1_000
 SAID = {
     "complete": "Marked as done.",
     "dismiss": "Dismissed. It will not be asked for again in this episode.",
