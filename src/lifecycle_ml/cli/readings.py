@@ -133,6 +133,8 @@ def show_today(settings: Settings, most: int) -> None:
     """Show the accounts that need someone today: red before yellow, most ARR at risk first."""
     with closing(Store.open(settings.store_url)) as store:
         page = store.list_accounts(NEED_SOMEONE, limit=500)
+        if all(row.arr_at_risk is None for row in page.rows):  # no contracts, so no ARR to order by
+            page = store.list_accounts(NEED_SOMEONE, "risk", limit=500)
     if not page.rows:
         say("No account is red or yellow.")
         return

@@ -238,7 +238,9 @@ class _Machine:
 
     def _words(self, color: str, since: date | None, reading: _Reading) -> str:
         limit = (self._red if color == "red" else self._yellow).enter
-        return f"risk of churn {reading.risk:.0%}, at or over the limit of {limit:.0%} since {since}"
+        return (
+            f"risk of churn {_percent(reading.risk)}, at or over the limit of {_percent(limit)} since {since}"
+        )
 
     def _onset(self, state: HealthState, color: Color, because: str, reading: _Reading) -> HealthState:
         named = [
@@ -315,6 +317,10 @@ class _Machine:
 
     def _is_under(self, color: Color, reading: _Reading) -> bool:
         return reading.risk < (self._red if color == "red" else self._yellow).exit
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.0995 else f"{share:.1%}"
 
 
 def _readings(scored: pd.DataFrame, config: HealthConfig) -> list[tuple[str, _Reading]]:

@@ -20,7 +20,7 @@ SIGNS = {
     "usage_near_limit": {"usage_limit_used_28d": 0.91},
     "several_teams": {"teams_active_84d": 4, "new_teams_84d": 1},
     "new_department": {"new_departments_84d": 1},
-    "advanced_feature": {"advanced_features_84d": 2},
+    "advanced_feature": {"advanced_features_84d": 3},
     "premium_capability_request": {"premium_capability_tickets_168d": 1},
     "hiring_related": {"hiring_signals_84d": 3},
     "new_initiative": {"new_initiatives_84d": 1},
