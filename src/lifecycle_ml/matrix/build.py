@@ -10,7 +10,8 @@ import pandas as pd
 
 from lifecycle_ml.errors import DefinitionError, LifecycleError
 from lifecycle_ml.matrix.aggregates import aggregate_rows, feed_ages, unstamped
-from lifecycle_ml.matrix.events import aggregate_events
+from lifecycle_ml.matrix.compiled import ask, place
+from lifecycle_ml.matrix.events import aggregate_events, cut_into_segments
 from lifecycle_ml.matrix.feature import USUAL, FeatureSet
 from lifecycle_ml.matrix.nodes import (
     EVENTS,
@@ -69,14 +70,41 @@ def build_matrix(tables: Tables, features: FeatureSet, spine: pd.DataFrame) -> p
 def _compute(tables: Tables, spine: pd.DataFrame, measures: Mapping[str, Measure]) -> pd.DataFrame:
     found = dict.fromkeys(leaf for measure in measures.values() for leaf in leaves(measure))
     keys = {leaf: f"m{i}" for i, leaf in enumerate(found) if leaf.table in tables}
-    own = own_rows(spine)
-    members = rolled_up(tables, own)
+    # as small as the spine and joined to every table: found out once
+    members = place(tables, "matrix_members", rolled_up(tables, own_rows(spine)))
+    own = place(tables, "matrix_spine", own_rows(spine))
+    events = {leaf for leaf in keys if leaf.table == EVENTS}
+    segments = place(tables, "matrix_segments", cut_into_segments(spine, events)) if events else None
     midnights = bool((spine["known_at"] == spine["known_at"].dt.normalize()).all())
+    answer = ask(
+        tables,
+        ("matrix", tuple(measures.items()), midnights),
+        lambda: _question(tables, measures, keys, own, members, segments, midnights=midnights),
+    )
+    frame = answer.sort_values("row", ignore_index=True)
+    if len(frame) != len(spine) or (frame["row"] != spine.index).any():
+        raise LifecycleError(
+            f"matrix: {len(frame)} rows came back for {len(spine)} of the spine; this is a fault of ours."
+        )
+    return frame.drop(columns="row")
+
+
+def _question(
+    tables: Tables,
+    measures: Mapping[str, Measure],
+    keys: Mapping[Rows, str],
+    own: ibis.Table,
+    members: ibis.Table,
+    segments: ibis.Table | None,
+    *,
+    midnights: bool,
+) -> ibis.Table:
     blocks: list[ibis.Table] = []
     for name in dict.fromkeys(leaf.table for leaf in keys):
         wanted = {key: leaf for leaf, key in keys.items() if leaf.table == name}
         if name == EVENTS:
-            blocks += aggregate_events(tables[name], spine, members, wanted, midnights=midnights)
+            assert segments is not None, "events are wanted, so they were cut into segments"
+            blocks += aggregate_events(tables[name], segments, members, wanted, midnights=midnights)
         else:
             blocks.append(aggregate_rows(tables[name], name, own if name in _OWN else members, wanted))
     for name in dict.fromkeys(table for measure in measures.values() for table in feeds(measure)):
@@ -87,13 +115,7 @@ def _compute(tables: Tables, spine: pd.DataFrame, measures: Mapping[str, Measure
         wide = wide.left_join(block, "row").drop("row_right")
     evaluator = _Evaluator(wide, keys)
     columns = {name: evaluator.value(measure) for name, measure in measures.items()}
-    answer: pd.DataFrame = tables.backend.to_pandas(wide.select("row", **columns))
-    frame = answer.sort_values("row", ignore_index=True)
-    if len(frame) != len(spine) or (frame["row"] != spine.index).any():
-        raise LifecycleError(
-            f"matrix: {len(frame)} rows came back for {len(spine)} of the spine; this is a fault of ours."
-        )
-    return frame.drop(columns="row")
+    return wide.select("row", **columns)
 
 
 def _feed(table: str) -> str:

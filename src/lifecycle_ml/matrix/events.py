@@ -26,7 +26,7 @@ _TILE = ["account_id", "segment", "known", "superseded"]
 
 def aggregate_events(
     events: ibis.Table,
-    spine: pd.DataFrame,
+    segments: ibis.Table,
     members: ibis.Table,
     wanted: Mapping[str, Rows],
     *,
@@ -34,14 +34,15 @@ def aggregate_events(
 ) -> list[ibis.Table]:
     """Return tables keyed by spine row with one column per wanted aggregate.
 
-    `midnights` says that the spine looks at midnights only, so that days are fine enough for late events.
+    `segments` are those of `cut_into_segments`. `midnights` says that the spine looks at midnights only, so
+    that days are fine enough for late events.
 
     A total comes with a second column `<name>_n`, the number of rows behind it. Distinct counts do not add
     up over tiles, so each distinct column has tiles of its own, one for each of its values.
     """
     # One account is asked for as often as all are: events of the others are left out before anything else.
     events = events.semi_join(members.select(account_id="member").distinct(), "account_id")
-    placed = _placed(events, spine, wanted.values(), midnights=midnights)
+    placed = _placed(events, segments, midnights=midnights)
     members = members.mutate(day=members.as_of.date().delta(ibis.date("1970-01-01"), unit="day"))
     additive = {key: leaf for key, leaf in wanted.items() if leaf.verb != "distinct"}
     answers = [_sums(placed, members, additive)] if additive else []
@@ -51,11 +52,8 @@ def aggregate_events(
     return answers
 
 
-def _placed(
-    events: ibis.Table, spine: pd.DataFrame, wanted: Iterable[Rows], *, midnights: bool
-) -> ibis.Table:
+def _placed(events: ibis.Table, segments: ibis.Table, *, midnights: bool) -> ibis.Table:
     """Give each event that lies in any window its segment, and the day it was known where that is late."""
-    segments = ibis.memtable(_segments(spine, wanted))
     days = events.mutate(day=events.happened_at.date().delta(ibis.date("1970-01-01"), unit="day"))
     placed = days.inner_join(segments, "day")
     on_time = placed.known_at <= placed.segment_end
@@ -69,8 +67,8 @@ def _placed(
     return placed.filter(placed.superseded_at.isnull() | (placed.superseded_at > placed.segment_end))
 
 
-def _segments(spine: pd.DataFrame, wanted: Iterable[Rows]) -> pd.DataFrame:
-    """Return for each day needed its segment (the first day) and segment_end (the midnight after it)."""
+def cut_into_segments(spine: pd.DataFrame, wanted: Iterable[Rows]) -> pd.DataFrame:
+    """Return the days the wanted aggregates need: day, segment (its first day), segment_end (a midnight)."""
     dates = np.unique(spine["as_of"].to_numpy()).astype("datetime64[D]").astype(np.int64)
     shifts = {shift for leaf in wanted for shift in (leaf.ago, leaf.ago + int(leaf.days or 0))}
     cuts = np.unique(np.concatenate([dates - shift for shift in sorted(shifts)]))

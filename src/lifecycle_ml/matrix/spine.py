@@ -6,9 +6,11 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime
 
 import ibis
+import numpy as np
 import pandas as pd
 
 from lifecycle_ml.conditions.translate import to_ibis
+from lifecycle_ml.matrix.compiled import ask, place
 from lifecycle_ml.matrix.measures import IN_FORCE
 from lifecycle_ml.tables.clock import as_known
 from lifecycle_ml.tables.schema import SCHEMAS
@@ -82,7 +84,7 @@ def active_accounts(
         found = tables.backend.to_pandas(recent.semi_join(here, ["account_id", "as_of"]))
     else:
         everyone = _known(tables.backend.to_pandas(here.distinct()), dates)
-        members = tables.backend.to_pandas(rolled_up(tables, own_rows(everyone)))
+        members = rolled_up(tables, own_rows(everyone))
         used = tables.backend.to_pandas(recent).rename(columns={"account_id": "member"})
         used["as_of"] = used["as_of"].astype("datetime64[us]")
         members["as_of"] = members["as_of"].astype("datetime64[us]")
@@ -149,27 +151,30 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     ]
 
 
-def own_rows(spine: pd.DataFrame) -> ibis.Table:
-    """Return the checked spine for joining: row, account, member (the account itself), as_of, known_until."""
-    return ibis.memtable(
-        pd.DataFrame(
-            {
-                "row": range(len(spine)),
-                "member": spine["account_id"],
-                "as_of": spine["as_of"],
-                "known_until": spine["known_at"],
-            }
-        )
+def own_rows(spine: pd.DataFrame) -> pd.DataFrame:
+    """Return the checked spine for joining: row, member (the account itself), as_of, known_until."""
+    return pd.DataFrame(
+        {
+            "row": np.arange(len(spine)),
+            "member": spine["account_id"],
+            "as_of": spine["as_of"],
+            "known_until": spine["known_at"],
+        }
     )
 
 
-def rolled_up(tables: Tables, own: ibis.Table) -> ibis.Table:
-    """Add to each spine row the child accounts whose usage, tickets and people belong to it.
+def rolled_up(tables: Tables, own: pd.DataFrame) -> pd.DataFrame:
+    """Add to the rows of `own_rows` the child accounts whose usage, tickets and people belong to each.
 
     A child belongs to its parent while it holds no contract of its own, as known at that row's known_at.
     """
     if "parent_account_id" not in tables.provided("accounts"):
         return own
+    placed = place(tables, "matrix_spine", own)
+    return ask(tables, "members", lambda: _with_children(tables, placed))
+
+
+def _with_children(tables: Tables, own: ibis.Table) -> ibis.Table:
     accounts = tables["accounts"]
     everyone = level = own
     for _ in range(LEVELS):
@@ -180,8 +185,7 @@ def rolled_up(tables: Tables, own: ibis.Table) -> ibis.Table:
         level = _without_contract(tables, children) if "contracts" in tables else children
         level = level.select(own.columns)
         everyone = everyone.union(level)
-    # As small as the spine and joined to every table: found out once.
-    return ibis.memtable(tables.backend.to_pandas(everyone.distinct()))
+    return everyone.distinct()
 
 
 def _without_contract(tables: Tables, children: ibis.Table) -> ibis.Table:

@@ -39,7 +39,7 @@ def label_inactivity(tables: Tables, spine: pd.DataFrame, recipe: Recipe, data_t
     horizon = pd.Timedelta(days=label.horizon_days)
     rows = checked(spine)
     labels = rows[["account_id", "as_of"]].copy()
-    members: pd.DataFrame = tables.backend.to_pandas(rolled_up(tables, own_rows(rows)))
+    members = rolled_up(tables, own_rows(rows))
     members = members[["row", "member", "as_of"]].astype({"as_of": "datetime64[us]"}).sort_values("as_of")
     days = _days_in_use(tables, label, data_through)
     last = pd.merge_asof(
