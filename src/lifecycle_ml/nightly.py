@@ -51,6 +51,7 @@ from lifecycle_ml.tables.source import Tables, read_tables
 from lifecycle_ml.workspace import Workspace
 
 CHURN, EXPANSION = "churn", "expansion"
+COLORS = ("red", "yellow", "green")
 HISTORY_WEEKS = 12
 """Weekly as_of dates replayed into an empty store, so that colours start with a past."""
 
@@ -160,20 +161,24 @@ def run_nightly(
     store = Store.open(settings.store_url)
     try:
         latest = store.current()
+        untrained = _untrained(workspace, settings, tables) if may_train else []
+        if latest is not None and latest.as_of == as_of and not untrained:
+            run = _Run(load_rulebook(workspace, settings, tables), store, tables, progress)
+            if run.only_watched_not(latest, now):
+                return run.finish(latest, watching=watching)
         # An as_of older than what readers see is kept as history: it moves neither them nor any action.
         current = latest is None or as_of >= latest.as_of
         publication = store.begin(as_of, _midnight(as_of), now, "nightly" if current else "history")
-        if may_train:
-            _train_missing(workspace, settings, tables, as_of, progress)
-        rules = load_rulebook(workspace, settings, tables)
-        run = _Run(rules, store, tables, progress)
+        for name in untrained:
+            train(workspace, settings, name, tables, as_of, progress=progress)
+        run = _Run(load_rulebook(workspace, settings, tables), store, tables, progress)
         history = run.replay(as_of) if latest is None else 0
         counts = run.publish(publication, current=current)
         if watching and counts["current"]:
             run.watch(publication)
     finally:
         store.close()
-    return RunSummary(**counts, history=history, bundles=rules.bundles)
+    return RunSummary(**counts, history=history, bundles=run.rules.bundles)
 
 
 def load_rulebook(
@@ -216,15 +221,15 @@ def _trained(workspace: Workspace, tables: Tables) -> list[Recipe]:
     return [recipe for recipe in recipes if recipe.needs.issubset(tables.names)]
 
 
-def _train_missing(
-    workspace: Workspace, settings: Settings, tables: Tables, as_of: date, progress: Progress
-) -> None:
-    """Train what has no champion: where nothing serves, or rules do, but never twice on the same data."""
+def _untrained(workspace: Workspace, settings: Settings, tables: Tables) -> list[str]:
+    """Return the recipes to train: nothing serves, or rules do, but never twice on the same data."""
+    found = []
     for recipe in _trained(workspace, tables):
         serving = champion(settings, recipe.name)
         seen = serving is not None and serving.data.get("fingerprint") == tables.fingerprint
         if serving is None or (serving.source == "rules" and not seen):
-            train(workspace, settings, recipe.name, tables, as_of, progress=progress)
+            found.append(recipe.name)
+    return found
 
 
 @dataclass(frozen=True)
@@ -259,6 +264,31 @@ class _Run:
         counts = self._publish(publication, matrix, current=current)
         self.progress("scoring and publishing", 1, 1)
         return counts
+
+    def only_watched_not(self, latest: Publication, now: datetime) -> bool:
+        """Whether a run for this as_of published all there is, and at most its last step is missing.
+
+        Made of the same data, rules and models, at the same clock or by a run that never came to its end,
+        its publication could only be repeated.
+        """
+        watched = (self.store.verdict() or {}).get("as_of") == latest.as_of.isoformat()
+        return latest.digests == self._digests and (latest.now == now or not watched)
+
+    def finish(self, latest: Publication, *, watching: bool) -> RunSummary:
+        """Do what is left of the run that published `latest`."""
+        if watching:
+            self.watch(latest)
+        mix = self.store.mix()
+        return RunSummary(
+            as_of=latest.as_of,
+            publication_id=latest.publication_id,
+            accounts=latest.accounts or 0,
+            health={color: mix[color].accounts if color in mix else 0 for color in COLORS},
+            actions=0,
+            history=0,
+            current=True,
+            bundles=self.rules.bundles,
+        )
 
     def watch(self, publication: Publication) -> None:
         """Keep the monitor's word on whether what serves is still right."""
@@ -302,7 +332,7 @@ class _Run:
             "as_of": as_of,
             "publication_id": publication.publication_id,
             "accounts": len(readings.stored),
-            "health": {color: int(colors.get(color, 0)) for color in ("red", "yellow", "green")},
+            "health": {color: int(colors.get(color, 0)) for color in COLORS},
             "actions": sum(event.kind == "opened" for event in events) if seen else 0,
             "current": seen,
         }

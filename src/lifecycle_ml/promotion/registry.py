@@ -67,9 +67,11 @@ class Registry:
         """Open the tracking database; a SQLite file is made where there is none (about 9 s)."""
         artifacts = None
         if uri.startswith("sqlite:///"):
-            folder = Path(uri.removeprefix("sqlite:///")).resolve().parent
-            folder.mkdir(parents=True, exist_ok=True)
-            artifacts = (folder / "artifacts").as_uri()
+            database = Path(uri.removeprefix("sqlite:///")).resolve()
+            database.parent.mkdir(parents=True, exist_ok=True)
+            artifacts = (database.parent / "artifacts").as_uri()
+            if not database.exists():
+                _make(database)
         return cls(MlflowClient(tracking_uri=uri, registry_uri=uri), artifacts)
 
     def log(self, record: Record) -> tuple[str, str | None]:
@@ -161,3 +163,14 @@ def _write_model(folder: Path, bundle: Bundle) -> None:
     (folder / "python_env.yaml").write_text(
         f"python: {python}\ndependencies:\n- -r requirements.txt\n", encoding="utf-8"
     )
+
+
+def _make(database: Path) -> None:
+    """Make MLflow's tables, whole or not at all: one killed half way could never be opened again."""
+    draft = database.with_name(database.name + ".draft")
+    draft.unlink(missing_ok=True)
+    uri = f"sqlite:///{draft}"
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    client.search_experiments(max_results=1)
+    client.search_registered_models(max_results=1)
+    draft.replace(database)
