@@ -408,7 +408,10 @@ def read_accounts(
         rules.churn.base_rates[rules.churn.headline],
     )
     colors = pd.Series([states[account].color for account in scored["account_id"]], scored.index, dtype="str")
-    scored = pd.concat([scored, colors.rename("health")], axis=1)
+    latched = [states[account].reason for account in scored["account_id"]]
+    words = [None if reason is None else rules.taxonomy.label(reason) for reason in latched]
+    labels = pd.Series(words, scored.index, dtype="object", name="latched_label")
+    scored = pd.concat([scored, colors.rename("health"), labels], axis=1)
     stages = {account: before.stage for account, before in past.items()}
     stage = pd.Series(stages_of(scored, stages, rules.actions.stages), scored.index, dtype="str")
     scored = pd.concat([scored, stage.rename("stage")], axis=1)

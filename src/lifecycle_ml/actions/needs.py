@@ -23,7 +23,15 @@ from lifecycle_ml.health.state import HealthState
 
 ROW_COLUMNS = (
     *("account_id", "as_of", "name", "owner", "sales_owner", "renewal_owner", "arr", "risk", "reason"),
-    *("reason_label", "evidence_says", "stage", "expansion_band", "expansion_lift", "days_to_renewal"),
+    *(
+        "reason_label",
+        "latched_label",
+        "evidence_says",
+        "stage",
+        "expansion_band",
+        "expansion_lift",
+        "days_to_renewal",
+    ),
     *("notice_days", "term_days", "auto_renew", "renewal_signed"),
 )
 NAMED_BY = {"csm": "owner", "account_executive": "sales_owner"}
@@ -300,8 +308,9 @@ def _number(row: Row, column: str) -> float:
 
 
 def _reason(row: Row, plan: Plan) -> str:
-    """Return the latched reason in words: its label where it is today's too, else the playbook's title."""
-    return (row.get("reason_label") if row.get("reason") == plan.reason else None) or plan.playbook.title
+    """Return the latched reason in words: as the taxonomy labels it, else the playbook's title."""
+    today = row.get("reason_label") if row.get("reason") == plan.reason else None
+    return row.get("latched_label") or today or plan.playbook.title
 
 
 def _standing(row: Row, state: HealthState, playbooks: Playbooks) -> str:

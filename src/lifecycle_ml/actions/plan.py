@@ -62,7 +62,8 @@ def plan_actions(
                  due date; work that can wait stays unopened until somebody has the hours. Open work never
                  exceeds a week's hours of its owner. Red waits for no cool-down and no budget.
 
-    `scored` is the scored table with reason_label and evidence_says (all rows of one as_of); `states` may
+    `scored` is the scored table with reason_label, evidence_says and, where it is known, latched_label: the
+    words for the reason of the running episode (all rows of one as_of); `states` may
     also hold accounts it lacks, whose contract lapsed a short while ago: their actions stay and escalate.
     `recent` holds finished actions: what `ended_in_episode` gives of those of the running episodes and those
     that ended within `rules.recall`, and all that ended within `rules.playbooks.cool_down`: for their account

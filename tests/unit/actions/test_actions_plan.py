@@ -96,6 +96,15 @@ def test_why_of_a_latched_reason_does_not_quote_evidence_of_another():
     assert "The champion left." in why
 
 
+def test_why_names_the_latched_reason_as_the_taxonomy_does():
+    """A reader sees the reason the colour turned for, whatever the model names today."""
+    table = scored(reason="budget_eliminated", reason_label="Budget").assign(latched_label="Champion left")
+
+    why = plan(table, {"A": state()})[0].action.why
+
+    assert why.startswith("Acme turned red: Champion left.")
+
+
 def test_planning_again_with_the_events_applied_opens_nothing():
     """Idempotent: the same evening twice is the same as once."""
     states = {"A": state(), "B": state("yellow", "unknown")}
