@@ -31,9 +31,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("killed")]
 LAST = date(2025, 1, 1)
 DAYS = (LAST - timedelta(days=7), LAST)
 KEY = {"X-API-Key": "k" * 24}
-KILLS = 10
+KILLS = 6
 SEQUENCES = 2
-"""20 kills in 4 sequences were tried before; half of that holds the line."""
+"""20 kills in 4 sequences held (docs/benchmarks.md); a few in every run of the tests hold the line."""
 SMALL = {"members = 10": "members = 2", "trees = 150": "trees = 20", "\ncutoffs = 4": "\ncutoffs = 2"}
 """A smaller model: this is about the order of steps."""
 TABLES = (

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-DEMO_DAYS = 1096
-"""Three years, one of them a leap year."""
-
 
 def init(folder: Path) -> None:
     """Write a SELECT to fill in for each canonical table. Raises: ConfigError if the folder has sources."""
@@ -63,7 +60,7 @@ def simulate(folder: Path, accounts: int, seed: int) -> None:
 
 
 def demo(folder: Path, accounts: int, seed: int, as_of: date, port: int, *, serve_after: bool) -> None:
-    """Take a simulated company, whose three years end at `as_of`, from raw tables to a served account."""
+    """Take a simulated company, whose three years end in the week up to `as_of`, to a served account."""
     from lifecycle_ml.check import check
     from lifecycle_ml.cli import readings, work
     from lifecycle_ml.nightly import run_nightly
@@ -77,8 +74,11 @@ def demo(folder: Path, accounts: int, seed: int, as_of: date, port: int, *, serv
     _clear_earlier_demo(folder)
     with progress_bars() as progress:
         progress("simulating a company", 0, 1)
-        company = simulate_company(seed, accounts, first=as_of - timedelta(days=DEMO_DAYS), days=DEMO_DAYS)
+        company = simulate_company(seed, accounts)
+        # the same company whatever the day, so that what a newcomer sees has been looked at before
+        company = company.moved((as_of - company.first - timedelta(days=company.days)).days // 7)
         company.write(folder / "data", folder / "truth")
+        as_of = company.first + timedelta(days=company.days)
         progress("simulating a company", 1, 1)
         progress("reading and checking its tables", 0, 1)
         tables = read_tables(workspace, settings)

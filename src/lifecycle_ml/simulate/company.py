@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -43,6 +43,21 @@ class Company:
     days: int
     tables: dict[str, pd.DataFrame] = field(repr=False)
     truth: dict[str, pd.DataFrame] = field(repr=False)
+
+    def moved(self, weeks: int) -> Company:
+        """Return the same company that many weeks later: every instant moved, weekdays kept, nothing else."""
+        by = timedelta(weeks=weeks)
+
+        def later(frame: pd.DataFrame) -> pd.DataFrame:
+            instants = frame.select_dtypes("datetime").columns
+            return frame.assign(**{name: frame[name] + by for name in instants})
+
+        return replace(
+            self,
+            first=self.first + by,
+            tables={name: later(frame) for name, frame in self.tables.items()},
+            truth={name: later(frame) for name, frame in self.truth.items()},
+        )
 
     def write(self, folder: Path, truth: Path | None = None) -> None:
         """Write `folder/<table>.parquet`, and the truth into a folder of its own (`folder/../truth`)."""
