@@ -162,16 +162,15 @@ def run_nightly(
     try:
         latest = store.current()
         untrained = _untrained(workspace, settings, tables) if may_train else []
-        if latest is not None and latest.as_of == as_of and not untrained:
-            run = _Run(load_rulebook(workspace, settings, tables), store, tables, progress)
-            if run.only_watched_not(latest, now):
-                return run.finish(latest, watching=watching)
+        run = None if untrained else _Run(load_rulebook(workspace, settings, tables), store, tables, progress)
+        if run is not None and latest is not None and run.only_watched_not(latest, as_of, now):
+            return run.finish(latest, watching=watching)
         # An as_of older than what readers see is kept as history: it moves neither them nor any action.
         current = latest is None or as_of >= latest.as_of
         publication = store.begin(as_of, _midnight(as_of), now, "nightly" if current else "history")
         for name in untrained:
             train(workspace, settings, name, tables, as_of, progress=progress)
-        run = _Run(load_rulebook(workspace, settings, tables), store, tables, progress)
+        run = run or _Run(load_rulebook(workspace, settings, tables), store, tables, progress)
         history = run.replay(as_of) if latest is None else 0
         counts = run.publish(publication, current=current)
         if watching and counts["current"]:
@@ -265,13 +264,15 @@ class _Run:
         self.progress("scoring and publishing", 1, 1)
         return counts
 
-    def only_watched_not(self, latest: Publication, now: datetime) -> bool:
+    def only_watched_not(self, latest: Publication, as_of: date, now: datetime) -> bool:
         """Whether a run for this as_of published all there is, and at most its last step is missing.
 
         Made of the same data, rules and models, at the same clock or by a run that never came to its end,
         its publication could only be repeated.
         """
-        watched = (self.store.verdict() or {}).get("as_of") == latest.as_of.isoformat()
+        if latest.as_of != as_of:
+            return False
+        watched = (self.store.verdict() or {}).get("as_of") == as_of.isoformat()
         return latest.digests == self._digests and (latest.now == now or not watched)
 
     def finish(self, latest: Publication, *, watching: bool) -> RunSummary:
