@@ -9,7 +9,7 @@ import ibis
 from sqlglot import exp
 
 from lifecycle_ml.conditions.translate import to_ibis
-from lifecycle_ml.matrix.nodes import AS_OF, Rows, parsed
+from lifecycle_ml.matrix.nodes import AS_OF, ORDERED, Rows, parsed
 from lifecycle_ml.tables.clock import as_known
 from lifecycle_ml.tables.schema import SCHEMAS
 
@@ -97,7 +97,7 @@ def _aggregate(known: ibis.Table, key: str, leaf: Rows) -> dict[str, Any]:
     if leaf.verb == "count":
         return {key: known.count(where=condition)}
     value = _expression(known, leaf, str(leaf.column))
-    dated = stamp(known[leaf.dated_by]) if leaf.verb == "latest" else None
+    dated = stamp(known[leaf.dated_by]) if leaf.verb in ORDERED else None
     combined = combine(leaf.verb, value, condition, dated)
     if leaf.verb == "total":
         return {key: combined, f"{key}_n": known.count(where=condition)}
@@ -110,17 +110,18 @@ def combine(verb: str, value: Any, condition: Any, dated: Any = None) -> Any:
         return summable(value).sum(where=condition)
     if verb == "distinct":
         return countable(value).nunique(where=condition)
-    if verb == "latest":
-        return (dated + value.cast("string")).max(where=condition)
+    if verb in ORDERED:
+        stamped = dated + value.cast("string")
+        return stamped.max(where=condition) if verb == "latest" else stamped.min(where=condition)
     value = comparable(value)
     return value.max(where=condition) if verb == "largest" else value.min(where=condition)
 
 
 def summable(value: Any) -> Any:
     """Return a value whose sum is exact in any order."""
-    if value.type().is_boolean():
+    if value.type().is_boolean() or value.type().is_integer():
         return value.cast("int64")
-    return value.cast(NUMBER) if value.type().is_floating() else value
+    return value.cast(NUMBER)
 
 
 def countable(value: Any) -> Any:

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import ibis
 import pandas as pd
 
 from lifecycle_ml.errors import DefinitionError, LifecycleError
-from lifecycle_ml.matrix.aggregates import aggregate_rows, feed_ages, unstamped
+from lifecycle_ml.matrix.aggregates import aggregate_rows, feed_ages
 from lifecycle_ml.matrix.compiled import ask, place
 from lifecycle_ml.matrix.events import aggregate_events, cut_into_segments
+from lifecycle_ml.matrix.expressions import Evaluator, feed_column
 from lifecycle_ml.matrix.feature import USUAL, FeatureSet
-from lifecycle_ml.matrix.nodes import (
-    EVENTS,
-    Arithmetic,
-    Choice,
-    Constant,
-    DaysSince,
-    FeedAge,
-    Measure,
-    OnlyIf,
-    OwnPast,
-    Rows,
-    YesNo,
-    feeds,
-    leaves,
-)
+from lifecycle_ml.matrix.nodes import EVENTS, Measure, Peers, Rows, feeds, leaves
+from lifecycle_ml.matrix.peers import positions
 from lifecycle_ml.matrix.spine import active_accounts, checked, customers, own_rows, rolled_up
 from lifecycle_ml.tables.source import Tables
 
@@ -62,7 +49,12 @@ def build_matrix(tables: Tables, features: FeatureSet, spine: pd.DataFrame) -> p
     if spine.empty or not measures:
         computed = pd.DataFrame({name: pd.Series(dtype="float64") for name in measures}, index=spine.index)
     else:
-        computed = _compute(tables, spine, measures)
+        compared = {name: measure for name, measure in measures.items() if isinstance(measure, Peers)}
+        alone = {name: measure for name, measure in measures.items() if name not in compared}
+        computed = _compute(tables, spine, alone)
+        if compared:
+            computed = pd.concat([computed, positions(tables, spine, compared, _compute)], axis=1)
+        computed = computed[list(measures)]
     typed = computed.astype({name: "str" if name in texts else "float64" for name in measures})
     return pd.concat([spine[["account_id", "as_of"]], typed], axis=1)
 
@@ -109,91 +101,10 @@ def _question(
             blocks.append(aggregate_rows(tables[name], name, own if name in _OWN else members, wanted))
     for name in dict.fromkeys(table for measure in measures.values() for table in feeds(measure)):
         if name in tables:
-            blocks.append(feed_ages(tables[name], name, own, _feed(name), midnights=midnights))
+            blocks.append(feed_ages(tables[name], name, own, feed_column(name), midnights=midnights))
     wide = own.select("row", "as_of")
     for block in blocks:
         wide = wide.left_join(block, "row").drop("row_right")
-    evaluator = _Evaluator(wide, keys)
+    evaluator = Evaluator(wide, keys)
     columns = {name: evaluator.value(measure) for name, measure in measures.items()}
     return wide.select("row", **columns)
-
-
-def _feed(table: str) -> str:
-    return f"feed_{table}"
-
-
-class _Evaluator:
-    """Turns measures into Ibis expressions over the table that holds every aggregate beside the spine."""
-
-    def __init__(self, wide: ibis.Table, keys: Mapping[Rows, str]) -> None:
-        self._wide = wide
-        self._keys = keys
-
-    def value(self, measure: Measure) -> Any:
-        """Return the expression of a measure: float64, or text or date for a leaf of that kind."""
-        match measure:
-            case Rows():
-                return self._leaf(measure)
-            case Constant():
-                return ibis.literal(float(measure.value))
-            case DaysSince():
-                today = self._wide.as_of.date()
-                return (today.delta(self._leaf(measure.date), unit="day") - measure.date.ago).cast("float64")
-            case YesNo():
-                return (self.value(measure.of) > 0).cast("int8").cast("float64")
-            case Arithmetic():
-                return self._arithmetic(measure)
-            case Choice():
-                choose = ibis.coalesce if measure.how == "first" else ibis.greatest
-                return choose(*(self.value(child) for child in measure.of))
-            case OnlyIf():
-                value = self.value(measure.of)
-                return ibis.ifelse(self.value(measure.condition) > 0, value, ibis.null(value.type()))
-            case FeedAge():
-                return self._wide[_feed(measure.table)].cast("float64")
-            case OwnPast():
-                return self._own_past(measure)
-            case _:
-                raise AssertionError(f"no engine for {type(measure).__name__}")
-
-    def _leaf(self, leaf: Rows) -> Any:
-        key = self._keys.get(leaf)
-        if key is None:
-            # Only one of several measures to choose from; the source has not this one.
-            return ibis.null({"text": "string", "date": "date"}.get(leaf.kind, "float64"))
-        value = self._wide[key]
-        if leaf.verb in {"count", "distinct"}:
-            return value.fill_null(0).cast("float64")
-        if leaf.verb == "total":
-            none = self._wide[f"{key}_n"].fill_null(0) == 0
-            return ibis.ifelse(none, 0.0, value.cast("float64"))
-        if leaf.verb == "latest":
-            value = unstamped(value, leaf)
-        return value if leaf.kind in {"text", "date"} else value.cast("float64")
-
-    def _arithmetic(self, measure: Arithmetic) -> Any:
-        left, right = self.value(measure.left), self.value(measure.right)
-        if measure.operator == "+":
-            return left + right
-        if measure.operator == "-":
-            return left - right
-        if measure.operator == "*":
-            return left * right
-        return left / right.nullif(0.0)
-
-    def _own_past(self, measure: OwnPast) -> Any:
-        # A feed that is not there is one of several to choose from; it holds nothing back.
-        ages = [
-            self.value(age)
-            for age in measure.ages
-            if not isinstance(age, FeedAge) or _feed(age.table) in self._wide.columns
-        ]
-        total, windows = ibis.literal(0.0), ibis.literal(0.0)
-        for position, previous in enumerate(measure.previous, start=1):
-            value = self.value(previous)
-            lived = ~value.isnull()
-            for age in ages:
-                lived &= (age >= float((position + 1) * measure.length)).fill_null(False)
-            total += ibis.ifelse(lived, value, 0.0)
-            windows += ibis.ifelse(lived, 1.0, 0.0)
-        return total / windows.nullif(0.0)

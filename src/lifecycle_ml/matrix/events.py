@@ -17,7 +17,7 @@ import pandas as pd
 
 from lifecycle_ml.conditions.translate import to_ibis
 from lifecycle_ml.matrix.aggregates import combine, countable, stamp, visible_from
-from lifecycle_ml.matrix.nodes import EVENTS, Rows, parsed
+from lifecycle_ml.matrix.nodes import EVENTS, ORDERED, Rows, parsed
 
 _DAY = np.timedelta64(1, "D")
 _EPOCH = np.datetime64("1970-01-01", "D")
@@ -84,7 +84,7 @@ def _sums(placed: ibis.Table, members: ibis.Table, wanted: Mapping[str, Rows]) -
     for (verb, column, where), base in bases.items():
         condition = _expression(placed, where) if where else None
         if verb != "count":
-            dated = stamp(placed.happened_at) if verb == "latest" else None
+            dated = stamp(placed.happened_at) if verb in ORDERED else None
             partial[base] = combine(verb, _expression(placed, str(column)), condition, dated)
         if verb in {"count", "total"}:
             partial[f"{base}_n"] = placed.count(where=condition)
@@ -97,7 +97,7 @@ def _sums(placed: ibis.Table, members: ibis.Table, wanted: Mapping[str, Rows]) -
         elif leaf.verb == "total":
             columns[key] = seen[base].sum(where=window)
             columns[f"{key}_n"] = seen[f"{base}_n"].sum(where=window)
-        elif leaf.verb == "smallest":
+        elif leaf.verb in {"smallest", "first"}:
             columns[key] = seen[base].min(where=window)
         else:
             columns[key] = seen[base].max(where=window)

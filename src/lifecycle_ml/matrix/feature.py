@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from lifecycle_ml.errors import DefinitionError, did_you_mean
-from lifecycle_ml.matrix.nodes import Choice, Measure, OwnPast, Rows, leaves, wrong
+from lifecycle_ml.matrix.nodes import Choice, Measure, Peers, Rows, Series, holds_peers, leaves, wrong
 from lifecycle_ml.tables.schema import CATEGORIES, SCHEMAS
 
 if TYPE_CHECKING:
@@ -72,6 +72,12 @@ class Feature:
                 raise wrong(
                     f"feature {self.name!r}: {measure!r} is no measure; start from count(), total(), …"
                 )
+        for part in (*self.value.children, *([self.usual] if self.usual is not None else [])):
+            if holds_peers(part):
+                raise wrong(
+                    f"feature {self.name!r}: a position among peers is a whole feature; calculate inside "
+                    "among_peers(...), not with it."
+                )
         if self.value.kind == "date":
             raise wrong(f"feature {self.name!r}: a date is no feature; use days_since() or days_until().")
         if not self.unit.strip():
@@ -132,8 +138,19 @@ class Feature:
 
     @property
     def rests_on_today(self) -> bool:
-        """Whether it reads a column that systems overwrite without a date (clock "today")."""
-        return any(SCHEMAS[t].by_name[c].clock == "today" for t, c in self.columns)
+        """Whether its value reads a column that systems overwrite without a date (clock "today").
+
+        What only says who an account's peers are does not count.
+        """
+        compared = self.value.of if isinstance(self.value, Peers) else self.value
+        read = {
+            (leaf.table, name)
+            for measure in (compared, self.usual)
+            if measure is not None
+            for leaf in leaves(measure)
+            for name in leaf.columns
+        }
+        return any(SCHEMAS[table].by_name[name].clock == "today" for table, name in read)
 
     def lacks(self, tables: Tables) -> frozenset[str]:
         """Return the tables ("tickets") and columns ("tickets.csat") it needs and the source has not.
@@ -173,7 +190,8 @@ def _lacks(measure: Measure, tables: Tables) -> frozenset[str]:
             return frozenset({measure.table})
         absent = measure.needed - tables.provided(measure.table)
         return frozenset(f"{measure.table}.{column}" for column in absent)
-    if isinstance(measure, OwnPast):
+    if isinstance(measure, Series | Peers):
+        # Peers are found without a group or a size, too: all accounts are then of one kind.
         return _lacks(measure.of, tables)
     if isinstance(measure, Choice):
         # One of several is enough; where none is there, all of them are what could be added.

@@ -16,13 +16,20 @@ from __future__ import annotations
 
 from lifecycle_ml.matrix.nodes import (
     AS_OF,
+    Calendar,
     Choice,
     Constant,
     DaysSince,
     Measure,
     OnlyIf,
     OwnPast,
+    Part,
+    Peers,
+    Root,
     Rows,
+    Slope,
+    Spread,
+    Streak,
     YesNo,
     as_measure,
     leaves,
@@ -33,11 +40,16 @@ from lifecycle_ml.tables.schema import SCHEMAS
 __all__ = [
     "IN_FORCE",
     "Measure",
+    "among_peers",
+    "calendar",
     "change",
     "count",
     "days_since",
+    "days_since_first",
     "days_until",
+    "deviation",
     "distinct",
+    "first",
     "first_of",
     "greatest",
     "largest",
@@ -48,7 +60,10 @@ __all__ = [
     "own_past",
     "present",
     "share",
+    "slope",
     "smallest",
+    "spread",
+    "streak",
     "total",
 ]
 
@@ -134,6 +149,21 @@ def mean(
     )
 
 
+def deviation(
+    table: str,
+    column: str,
+    *,
+    where: str | None = None,
+    days: int | None = None,
+    ago: int = 0,
+    on: str | None = None,
+) -> Measure:
+    """Standard deviation of the non-null values of a column or expression; null where there are none."""
+    average = mean(table, column, where=where, days=days, ago=ago, on=on)
+    squares = mean(table, f"({column}) * ({column})", where=where, days=days, ago=ago, on=on)
+    return Root(squares - average * average)
+
+
 def latest(
     table: str,
     column: str,
@@ -145,6 +175,19 @@ def latest(
 ) -> Measure:
     """Value of the latest row that has one; of several at the same instant, the last in text order."""
     return Rows("latest", table, column, where, on, days, ago)
+
+
+def first(
+    table: str,
+    column: str,
+    *,
+    where: str | None = None,
+    days: int | None = None,
+    ago: int = 0,
+    on: str | None = None,
+) -> Measure:
+    """Value of the earliest row that has one; of several at the same instant, the first in text order."""
+    return Rows("first", table, column, where, on, days, ago)
 
 
 def present(
@@ -177,6 +220,15 @@ def days_since(
     return DaysSince(Rows("largest", table, column, where, on, days, ago))
 
 
+def days_since_first(
+    table: str, on: str | None = None, *, where: str | None = None, days: int | None = None, ago: int = 0
+) -> Measure:
+    """Calendar days from the earliest row to as_of: 1 for yesterday; null where there is none."""
+    schema = SCHEMAS.get(table)
+    column = on or (schema.happened if schema else None) or AS_OF
+    return DaysSince(Rows("smallest", table, column, where, on, days, ago))
+
+
 def days_until(table: str, column: str, *, where: str | None = None, ago: int = 0) -> Measure:
     """Calendar days from as_of to the furthest date of a column; null where there is none."""
     return Constant(0) - DaysSince(Rows("largest", table, column, where, None, None, ago))
@@ -203,14 +255,63 @@ def own_past(measure: Measure, windows: int = 3) -> Measure:
     Windows that began before the account existed, or before the first row of the table they look at, are
     left out: what nobody recorded is not zero. Null where none is left.
     """
-    lengths = {leaf.days for leaf in leaves(measure) if leaf.days is not None}
-    if len(lengths) != 1:
-        raise wrong(f"own_past(): all windows must have one length, these have {sorted(lengths) or 'none'}.")
-    if windows < 1:
-        raise wrong(f"own_past(): windows is {windows}; give a whole number from 1.")
-    return OwnPast(measure, windows, lengths.pop())
+    return OwnPast(measure, *_series("own_past", measure, windows, 1))
 
 
 def change(measure: Measure, windows: int = 3) -> Measure:
     """Ratio of a measure to its own past: 1 as usual, 0.5 half of usual; null where the past is 0 or null."""
     return measure / own_past(measure, windows)
+
+
+def slope(measure: Measure, windows: int = 6) -> Measure:
+    """Least-squares slope of a measure over its last windows of the same length: its growth a window.
+
+    Null where a window began before the account or the table's first row, or has no value. Divide by
+    `own_past(measure, windows - 1)` to compare big and small accounts.
+    """
+    return Slope(measure, *_series("slope", measure, windows, 2))
+
+
+def streak(measure: Measure, windows: int = 12) -> Measure:
+    """How many windows in a row, from the latest back, the measure was above zero; at most `windows`.
+
+    `streak(1 - present(table, days=7))` counts weeks without a row. Windows that began before the account or
+    the table's first row end it; null where the latest did.
+    """
+    return Streak(measure, *_series("streak", measure, windows, 2))
+
+
+def spread(measure: Measure, windows: int = 6) -> Measure:
+    """Standard deviation of a measure over its last windows of the same length: how unsteady it is.
+
+    Null where a window began before the account or the table's first row, or has no value.
+    """
+    return Spread(measure, *_series("spread", measure, windows, 2))
+
+
+def calendar(part: Part) -> Measure:
+    """Return a part of as_of: "month" 1 to 12, "quarter" 1 to 4, "weekday" 1 (Monday) to 7, "day_of_year"."""
+    return Calendar(part)
+
+
+def _series(name: str, measure: Measure, windows: int, least: int) -> tuple[int, int]:
+    """Check what a series of windows is taken of, and return their number and length."""
+    lengths = {leaf.days for leaf in leaves(measure) if leaf.days is not None}
+    if len(lengths) != 1:
+        raise wrong(f"{name}(): all windows must have one length, these have {sorted(lengths) or 'none'}.")
+    if not isinstance(windows, int) or windows < least:
+        raise wrong(f"{name}(): windows is {windows!r}; give a whole number from {least}.")
+    return windows, lengths.pop()
+
+
+def among_peers(measure: Measure, group: Measure | None = None, size: Measure | None = None) -> Measure:
+    """Return where an account stands among its peers on the same date: 0 lowest, 0.5 middle, 1 highest.
+
+    Peers are the customers (accounts, where the company has no contracts) of the same `group` (default:
+    their segment) and the same third by `size` (default: recurring ARR), as known then, the account itself
+    aside. Equals count half. Null where the measure is null or fewer than ten peers have it. Only a whole
+    feature can be a position: calculate first, then compare.
+    """
+    group = latest("accounts", "segment") if group is None else group
+    size = total("contracts", "arr", where=IN_FORCE) if size is None else size
+    return Peers(measure, group, size)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from sqlglot import exp
 
@@ -19,7 +19,9 @@ from lifecycle_ml.conditions.grammar import Kind, read_expression
 from lifecycle_ml.errors import ConditionError, DefinitionError, did_you_mean
 from lifecycle_ml.tables.schema import SCHEMAS, Type
 
-Verb = Literal["count", "total", "distinct", "largest", "smallest", "latest"]
+Verb = Literal["count", "total", "distinct", "largest", "smallest", "latest", "first"]
+ORDERED = ("latest", "first")
+"""Verbs that take one row's value and need a date to tell which."""
 AS_OF = "as_of"
 EVENTS = "usage_events"
 NOT_FOR_FEATURES = ("outcomes", "fx_rates")
@@ -63,6 +65,18 @@ class Measure:
         """Ratio; null where the denominator is zero or null."""
         return Arithmetic("/", self, as_measure(other))
 
+    def __radd__(self, other: float) -> Measure:
+        return Arithmetic("+", as_measure(other), self)
+
+    def __rsub__(self, other: float) -> Measure:
+        return Arithmetic("-", as_measure(other), self)
+
+    def __rmul__(self, other: float) -> Measure:
+        return Arithmetic("*", as_measure(other), self)
+
+    def __rtruediv__(self, other: float) -> Measure:
+        return Arithmetic("/", as_measure(other), self)
+
 
 @dataclass(frozen=True)
 class Rows(Measure):
@@ -101,8 +115,8 @@ class Rows(Measure):
             if self.verb == "total" and kind in {"text", "date"}:
                 raise wrong(f"{place}: {self.column!r} holds {kind}, which does not add up.")
             if self.verb in {"largest", "smallest"} and kind == "text":
-                raise wrong(f"{place}: {self.column!r} holds text; use latest().")
-        if (self.days is not None or self.verb == "latest") and self.dated_by is None:
+                raise wrong(f"{place}: {self.column!r} holds text; use latest() or first().")
+        if (self.days is not None or self.verb in ORDERED) and self.dated_by is None:
             dates = [c.name for c in SCHEMAS[self.table].columns if _KINDS[c.type] == "date"]
             raise wrong(f"{place}: rows of {self.table} have no date of their own; say on={dates[0]!r}.")
         if self.on is not None:
@@ -137,7 +151,7 @@ class Rows(Measure):
     def columns(self) -> frozenset[str]:
         """The columns it reads."""
         named = {name for text in (self.where, self.column) if text for name in columns_of(self.table, text)}
-        if self.on or self.days is not None or self.verb == "latest":
+        if self.on or self.days is not None or self.verb in ORDERED:
             named.add(str(self.dated_by))
         return frozenset(named - {AS_OF})
 
@@ -282,17 +296,22 @@ class FeedAge(Measure):
 
 
 @dataclass(frozen=True)
-class OwnPast(Measure):
-    """The average of the measure's previous windows that account and feeds both lived through."""
+class Series(Measure):
+    """A measure in several windows of one length, and which of them account and feeds lived through."""
 
     of: Measure
     windows: int
     length: int
 
     @property
-    def previous(self) -> tuple[Measure, ...]:
-        """The measure in each previous window, the latest first."""
-        return tuple(self.of.before(self.length * k) for k in range(1, self.windows + 1))
+    def taken(self) -> tuple[Measure, ...]:
+        """The measure in each window, the latest first."""
+        return tuple(self.of.before(self.length * k) for k in range(self.windows))
+
+    @property
+    def lived_days(self) -> tuple[int, ...]:
+        """Days that account and feeds must reach back for each window to count, the latest first."""
+        return tuple(self.length * (k + 1) for k in range(self.windows))
 
     @property
     def ages(self) -> tuple[Measure, ...]:
@@ -302,12 +321,98 @@ class OwnPast(Measure):
 
     @property
     def children(self) -> tuple[Measure, ...]:
-        """The previous windows, and what says which of them count."""
-        return (*self.previous, *self.ages)
+        """The windows, and what says which of them count."""
+        return (*self.taken, *self.ages)
 
-    def before(self, days: int) -> OwnPast:
+    def before(self, days: int) -> Measure:
         """Return the same measure as of `days` earlier."""
-        raise wrong(f"own_past(): an average of the past cannot itself be moved {days} days back.")
+        raise wrong(f"a series of windows cannot itself be moved {days} days back; move what it is made of.")
+
+
+class OwnPast(Series):
+    """The average of the measure's previous windows that account and feeds both lived through."""
+
+    @property
+    def taken(self) -> tuple[Measure, ...]:
+        """The measure in each previous window, the latest first."""
+        return tuple(self.of.before(self.length * k) for k in range(1, self.windows + 1))
+
+    @property
+    def lived_days(self) -> tuple[int, ...]:
+        """Days that account and feeds must reach back for each window to count, the latest first."""
+        return tuple(self.length * (k + 1) for k in range(1, self.windows + 1))
+
+
+class Slope(Series):
+    """Least-squares slope of the measure over its windows, a window; null unless all were lived through."""
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """What each window is multiplied with, the latest first; they add up to nothing."""
+        middle = (self.windows - 1) / 2
+        spread = sum((k - middle) ** 2 for k in range(self.windows))
+        return tuple((middle - k) / spread for k in range(self.windows))
+
+
+class Streak(Series):
+    """How many windows in a row, from the latest back, the measure was above zero and was lived through."""
+
+
+class Spread(Series):
+    """Standard deviation of the measure over its windows; null unless all were lived through."""
+
+
+@dataclass(frozen=True)
+class Root(Measure):
+    """Square root; of what is below zero by rounding, zero."""
+
+    of: Measure
+
+    @property
+    def children(self) -> tuple[Measure, ...]:
+        """The measure under the root."""
+        return (self.of,)
+
+    def before(self, days: int) -> Root:
+        """Return the same measure as of `days` earlier."""
+        return Root(self.of.before(days))
+
+
+Part = Literal["month", "quarter", "weekday", "day_of_year"]
+
+
+@dataclass(frozen=True)
+class Calendar(Measure):
+    """A part of as_of itself: month 1 to 12, quarter 1 to 4, ISO weekday 1 to 7, day of the year 1 to 366."""
+
+    part: Part
+
+    def __post_init__(self) -> None:
+        parts = get_args(Part)
+        if self.part not in parts:
+            raise wrong(f"calendar({self.part!r}): no such part of a date.{did_you_mean(self.part, parts)}")
+
+    def before(self, days: int) -> Measure:
+        """Return the same measure as of `days` earlier."""
+        raise wrong(f"calendar(): today's date is not moved {days} days back.")
+
+
+@dataclass(frozen=True)
+class Peers(Measure):
+    """Where the measure stands among the accounts of the same group and size on the same date, 0 to 1."""
+
+    of: Measure
+    group: Measure
+    size: Measure
+
+    @property
+    def children(self) -> tuple[Measure, ...]:
+        """What is compared, and what makes accounts comparable."""
+        return (self.of, self.group, self.size)
+
+    def before(self, days: int) -> Peers:
+        """Return the same measure as of `days` earlier."""
+        raise wrong(f"among_peers(): peers are those of today; compare a measure moved {days} days back.")
 
 
 def leaves(measure: Measure) -> Iterator[Rows]:
@@ -324,6 +429,11 @@ def feeds(measure: Measure) -> Iterator[str]:
         yield measure.table
     for child in measure.children:
         yield from feeds(child)
+
+
+def holds_peers(measure: Measure) -> bool:
+    """Whether a position among peers is anywhere in a measure."""
+    return isinstance(measure, Peers) or any(holds_peers(child) for child in measure.children)
 
 
 def wrong(message: str) -> DefinitionError:

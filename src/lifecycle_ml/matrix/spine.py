@@ -56,6 +56,18 @@ def customers(
     return _known(tables.backend.to_pandas(spine), dates)
 
 
+def known_accounts(
+    tables: Tables, as_of_dates: Sequence[date], known_at: datetime | None = None
+) -> pd.DataFrame:
+    """Return the spine of every account that existed on each date, as known.
+
+    Grain, time and errors as for `customers`.
+    """
+    dates = _dates(as_of_dates, known_at)
+    here = as_known(tables["accounts"].cross_join(ibis.memtable(dates)), SCHEMAS["accounts"])
+    return _known(tables.backend.to_pandas(here.select("account_id", "as_of").distinct()), dates)
+
+
 def active_accounts(
     tables: Tables,
     as_of_dates: Sequence[date],
