@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any
 
 import ibis
@@ -13,11 +14,14 @@ from lifecycle_ml.matrix.nodes import AS_OF, ORDERED, Rows, parsed
 from lifecycle_ml.tables.clock import as_known
 from lifecycle_ml.tables.schema import SCHEMAS
 
-NUMBER = "decimal(28, 6)"
+DIGITS = 6
+NUMBER = f"decimal(28, {DIGITS})"
 """What fractions are rounded to before they are summed: sums of floats depend on the order of rows."""
 
-_STAMP = 18
-"""Length of an instant written as text: 12 digits of seconds and 6 of microseconds."""
+_SECONDS = len("2024-01-01 00:00:00")
+"""Length of an instant written as text, to the second."""
+_STAMP = _SECONDS + 6
+"""Length of a stamp: the seconds, then six digits of microseconds."""
 
 
 def aggregate_rows(table: ibis.Table, name: str, spine: ibis.Table, wanted: Mapping[str, Rows]) -> ibis.Table:
@@ -119,9 +123,11 @@ def combine(verb: str, value: Any, condition: Any, dated: Any = None) -> Any:
 
 def summable(value: Any) -> Any:
     """Return a value whose sum is exact in any order."""
-    if value.type().is_boolean() or value.type().is_integer():
+    kind = value.type()
+    if kind.is_boolean():
         return value.cast("int64")
-    return value.cast(NUMBER)
+    exact = kind.is_integer() or (kind.is_decimal() and kind.scale is not None and kind.scale <= DIGITS)
+    return value if exact else value.cast(NUMBER)
 
 
 def countable(value: Any) -> Any:
@@ -138,9 +144,9 @@ def comparable(value: Any) -> Any:
 
 def stamp(value: Any) -> Any:
     """Return an instant as text of fixed length that sorts as the instant does."""
-    instant = value.cast("timestamp")
-    seconds = instant.epoch_seconds().cast("string").lpad(12, "0")
-    return seconds + instant.microsecond().cast("string").lpad(6, "0")
+    # All engines write it the same, if by default: what is left of the seconds without zeros at the end.
+    written = value.cast("timestamp").cast("string")
+    return written.substr(0, _SECONDS) + written.substr(_SECONDS + 1).rpad(6, "0")
 
 
 def unstamped(text: Any, leaf: Rows) -> Any:
@@ -149,6 +155,20 @@ def unstamped(text: Any, leaf: Rows) -> Any:
     if leaf.kind == "yes_no":
         return ibis.cases((text.isnull(), ibis.null("int8")), (value == "true", 1), else_=0)
     return value if leaf.kind == "text" else value.cast("date" if leaf.kind == "date" else "float64")
+
+
+def unstamp(text: str, leaf: Rows) -> str | float:
+    """Return the value of one stamped text: a text, or a number (dates as days from 1970-01-01)."""
+    value = text[_STAMP:]
+    match leaf.kind:
+        case "text":
+            return value
+        case "yes_no":
+            return float(value == "true")
+        case "date":
+            return float((date.fromisoformat(value[:10]) - date(1970, 1, 1)).days)
+        case _:
+            return float(value)
 
 
 def _window(known: ibis.Table, leaf: Rows) -> list[Any]:

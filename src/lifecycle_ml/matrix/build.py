@@ -1,27 +1,25 @@
-"""Feature definitions in, matrix out: every aggregate once, then arithmetic, then pandas."""
+"""Feature definitions in, matrix out.
+
+On one machine (DuckDB) facts are grouped into tiles once and windows are taken over them in NumPy; other
+engines are asked one question in Ibis. Both read the same definitions and give the same matrix.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import ibis
 import pandas as pd
 
-from lifecycle_ml.errors import DefinitionError, LifecycleError
-from lifecycle_ml.matrix.aggregates import aggregate_rows, feed_ages
-from lifecycle_ml.matrix.compiled import ask, place
-from lifecycle_ml.matrix.events import aggregate_events, cut_into_segments
-from lifecycle_ml.matrix.expressions import Evaluator, feed_column
+from lifecycle_ml.errors import DefinitionError
 from lifecycle_ml.matrix.feature import USUAL, FeatureSet
-from lifecycle_ml.matrix.nodes import EVENTS, Measure, Peers, Rows, feeds, leaves
-from lifecycle_ml.matrix.peers import positions
-from lifecycle_ml.matrix.spine import active_accounts, checked, customers, own_rows, rolled_up
+from lifecycle_ml.matrix.nodes import Measure, Peers
+from lifecycle_ml.matrix.one_machine import compute_here
+from lifecycle_ml.matrix.peers import inner_measures, positions, with_peers
+from lifecycle_ml.matrix.question import answer_question
+from lifecycle_ml.matrix.spine import active_accounts, checked, customers
 from lifecycle_ml.tables.source import Tables
 
 __all__ = ["active_accounts", "build_matrix", "customers"]
-
-_OWN = ("accounts", "contracts")
-"""Tables that belong to the account itself; rows of the others roll up from child accounts."""
 
 
 def build_matrix(tables: Tables, features: FeatureSet, spine: pd.DataFrame) -> pd.DataFrame:
@@ -51,60 +49,24 @@ def build_matrix(tables: Tables, features: FeatureSet, spine: pd.DataFrame) -> p
     else:
         compared = {name: measure for name, measure in measures.items() if isinstance(measure, Peers)}
         alone = {name: measure for name, measure in measures.items() if name not in compared}
-        computed = _compute(tables, spine, alone)
-        if compared:
-            computed = pd.concat([computed, positions(tables, spine, compared, _compute)], axis=1)
-        computed = computed[list(measures)]
+        computed = _computed(tables, spine, alone, compared)[list(measures)]
     typed = computed.astype({name: "str" if name in texts else "float64" for name in measures})
     return pd.concat([spine[["account_id", "as_of"]], typed], axis=1)
 
 
-def _compute(tables: Tables, spine: pd.DataFrame, measures: Mapping[str, Measure]) -> pd.DataFrame:
-    found = dict.fromkeys(leaf for measure in measures.values() for leaf in leaves(measure))
-    keys = {leaf: f"m{i}" for i, leaf in enumerate(found) if leaf.table in tables}
-    # as small as the spine and joined to every table: found out once
-    members = place(tables, "matrix_members", rolled_up(tables, own_rows(spine)))
-    own = place(tables, "matrix_spine", own_rows(spine))
-    events = {leaf for leaf in keys if leaf.table == EVENTS}
-    segments = place(tables, "matrix_segments", cut_into_segments(spine, events)) if events else None
-    midnights = bool((spine["known_at"] == spine["known_at"].dt.normalize()).all())
-    answer = ask(
-        tables,
-        ("matrix", tuple(measures.items()), midnights),
-        lambda: _question(tables, measures, keys, own, members, segments, midnights=midnights),
-    )
-    frame = answer.sort_values("row", ignore_index=True)
-    if len(frame) != len(spine) or (frame["row"] != spine.index).any():
-        raise LifecycleError(
-            f"matrix: {len(frame)} rows came back for {len(spine)} of the spine; this is a fault of ours."
-        )
-    return frame.drop(columns="row")
-
-
-def _question(
-    tables: Tables,
-    measures: Mapping[str, Measure],
-    keys: Mapping[Rows, str],
-    own: ibis.Table,
-    members: ibis.Table,
-    segments: ibis.Table | None,
-    *,
-    midnights: bool,
-) -> ibis.Table:
-    blocks: list[ibis.Table] = []
-    for name in dict.fromkeys(leaf.table for leaf in keys):
-        wanted = {key: leaf for leaf, key in keys.items() if leaf.table == name}
-        if name == EVENTS:
-            assert segments is not None, "events are wanted, so they were cut into segments"
-            blocks += aggregate_events(tables[name], segments, members, wanted, midnights=midnights)
-        else:
-            blocks.append(aggregate_rows(tables[name], name, own if name in _OWN else members, wanted))
-    for name in dict.fromkeys(table for measure in measures.values() for table in feeds(measure)):
-        if name in tables:
-            blocks.append(feed_ages(tables[name], name, own, feed_column(name), midnights=midnights))
-    wide = own.select("row", "as_of")
-    for block in blocks:
-        wide = wide.left_join(block, "row").drop("row_right")
-    evaluator = Evaluator(wide, keys)
-    columns = {name: evaluator.value(measure) for name, measure in measures.items()}
-    return wide.select("row", **columns)
+def _computed(
+    tables: Tables, spine: pd.DataFrame, alone: Mapping[str, Measure], compared: Mapping[str, Peers]
+) -> pd.DataFrame:
+    """Return measures that need one account only and those that compare it, rows as the spine."""
+    compute = compute_here if tables.backend.name == "duckdb" else answer_question
+    if not compared:
+        return compute(tables, spine, alone)
+    whole, inner = with_peers(tables, spine), inner_measures(compared)
+    if len(whole) < 2 * len(spine):
+        values = compute(tables, whole, {**alone, **inner})
+        rows = whole.loc[whole["row"] >= 0, "row"]
+        own = values.loc[rows.index, list(alone)].set_index(rows.to_numpy()).sort_index()
+    else:
+        # Few accounts are asked for: of all the others only what is compared has to be known.
+        values, own = compute(tables, whole, inner), compute(tables, spine, alone)
+    return pd.concat([own, positions(whole, values, compared)], axis=1)

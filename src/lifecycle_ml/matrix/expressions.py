@@ -64,7 +64,8 @@ class Evaluator:
             case FeedAge():
                 return self._wide[feed_column(measure.table)].cast("float64")
             case Root():
-                return ibis.greatest(self.value(measure.of), 0.0).sqrt()
+                value = self.value(measure.of)
+                return ibis.ifelse(value < 0, 0.0, value).sqrt()
             case Calendar():
                 return self._calendar(measure)
             case OwnPast():

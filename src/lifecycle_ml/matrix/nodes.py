@@ -148,6 +148,11 @@ class Rows(Measure):
         return self.on or SCHEMAS[self.table].happened
 
     @property
+    def counts_days(self) -> bool:
+        """Whether it counts the different days on which its rows are dated."""
+        return self.verb == "distinct" and self.column == self.dated_by
+
+    @property
     def columns(self) -> frozenset[str]:
         """The columns it reads."""
         named = {name for text in (self.where, self.column) if text for name in columns_of(self.table, text)}

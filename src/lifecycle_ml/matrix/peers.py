@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,57 +19,62 @@ SIZES = 3
 """Bands of size: the smaller, the middle and the larger third of a group."""
 
 _Array = npt.NDArray[Any]
-Compute = Callable[[Tables, pd.DataFrame, Mapping[str, Measure]], pd.DataFrame]
 
 
-def positions(
-    tables: Tables, spine: pd.DataFrame, compared: Mapping[str, Peers], compute: Compute
-) -> pd.DataFrame:
-    """Return one column of positions (0 to 1, NaN for null) per compared measure, rows as the checked spine.
-
-    `compute` is the engine: a checked spine and measures in, a frame of their values out. The accounts that
-    are compared with are all customers of the date, whoever is on the spine, so that one account asked for
-    gets the position it has among all.
-    """
-    whole = _with_peers(tables, spine)
+def inner_measures(compared: Mapping[str, Peers]) -> dict[str, Measure]:
+    """Return what has to be known of every account before any can be placed."""
     inner: dict[str, Measure] = {}
     for name, measure in compared.items():
         inner |= {f"{name}.value": measure.of, f"{name}.group": measure.group, f"{name}.size": measure.size}
-    values = compute(tables, whole, inner)
-    looks = whole.groupby(["as_of", "known_at"], sort=False).ngroup().to_numpy()
-    counted = whole["is_peer"].to_numpy()
-    wanted = whole["row"].to_numpy()
-    answer = {}
-    for name in compared:
-        group = pd.factorize(values[f"{name}.group"])[0]
-        place = _group(looks, group)
-        band = _bands(place, values[f"{name}.size"].to_numpy(dtype="float64"), counted)
-        found = _position(_group(place, band), values[f"{name}.value"].to_numpy(dtype="float64"), counted)
-        asked = wanted >= 0
-        column = np.full(len(spine), np.nan)
-        column[wanted[asked]] = found[asked]
-        answer[name] = column
-    return pd.DataFrame(answer, index=spine.index)
+    return inner
 
 
-def _with_peers(tables: Tables, spine: pd.DataFrame) -> pd.DataFrame:
-    """Return the spine and everybody it is compared with: is_peer, and row (-1: not asked for)."""
-    everybody = []
+def with_peers(tables: Tables, spine: pd.DataFrame) -> pd.DataFrame:
+    """Return the checked spine and everybody its accounts are compared with.
+
+    Columns: account_id, as_of, known_at; is_peer, whether others are compared with it; row, its place on the
+    spine (-1: not asked for). Peers are all customers of the date, whoever is on the spine, so that one
+    account asked for has the position it has among all.
+    """
     on_date = customers if "contracts" in tables else known_accounts
-    for known_at, looked in spine.groupby("known_at"):
-        days = [day.date() for day in looked["as_of"].unique()]
+    looked = spine[["as_of", "known_at"]].drop_duplicates()
+    usual = looked["as_of"] == looked["known_at"]
+    everybody = []
+    if usual.any():
+        everybody.append(on_date(tables, [day.date() for day in looked.loc[usual, "as_of"]]))
+    for known_at, dates in looked[~usual].groupby("known_at")["as_of"]:
+        days = [day.date() for day in dates]
         everybody.append(on_date(tables, days, pd.Timestamp(str(known_at)).to_pydatetime()))
     peers = pd.concat(everybody, ignore_index=True).assign(is_peer=True)
     asked = spine[list(COLUMNS)].assign(row=np.arange(len(spine)))
     whole = asked.merge(peers, how="outer", on=list(COLUMNS))
     whole["is_peer"] = whole["is_peer"].eq(True)
     whole["row"] = whole["row"].fillna(-1).astype("int64")
-    return whole.sort_values(["account_id", "as_of", "known_at"], ignore_index=True)
+    return whole.sort_values(list(COLUMNS), ignore_index=True)
 
 
-def _group(*keys: _Array) -> _Array:
-    """Return one number for every combination of keys."""
-    return pd.MultiIndex.from_arrays(keys).factorize()[0] if len(keys[0]) else keys[0]
+def positions(whole: pd.DataFrame, values: pd.DataFrame, compared: Mapping[str, Peers]) -> pd.DataFrame:
+    """Return one column of positions (0 to 1, NaN for null) per compared measure, rows as the spine.
+
+    `whole` comes from `with_peers`, `values` are the `inner_measures` of its rows.
+    """
+    looks = whole.groupby(["as_of", "known_at"], sort=False).ngroup().to_numpy()
+    counted = whole["is_peer"].to_numpy()
+    asked = whole.index[whole["row"] >= 0]
+    answer = {}
+    for name in compared:
+        group = pd.factorize(values[f"{name}.group"])[0]
+        place = _group(looks, group)
+        band = _bands(place, values[f"{name}.size"].to_numpy(dtype="float64"), counted)
+        found = _position(_group(place, band), values[f"{name}.value"].to_numpy(dtype="float64"), counted)
+        answer[name] = found[asked]
+    return pd.DataFrame(answer, index=whole.loc[asked, "row"].to_numpy()).sort_index()
+
+
+def _group(major: _Array, minor: _Array) -> _Array:
+    """Return one small number for every combination of two small numbers from -1."""
+    number: _Array = pd.factorize((major.astype("int64") << 32) | (minor.astype("int64") + 1))[0]
+    return number
 
 
 def _bands(group: _Array, size: _Array, counted: _Array) -> _Array:

@@ -1,0 +1,167 @@
+"""The matrix on one machine: DuckDB groups facts into tiles and answers states, NumPy does the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from lifecycle_ml.matrix.aggregates import unstamp
+from lifecycle_ml.matrix.arithmetic import Calculator
+from lifecycle_ml.matrix.compiled import place, text_of
+from lifecycle_ml.matrix.facts import Array, Cuts, FactSet, fact_sets
+from lifecycle_ml.matrix.nodes import ORDERED, FeedAge, Measure, Rows, feeds, leaves
+from lifecycle_ml.matrix.question import OWN, answer_question
+from lifecycle_ml.matrix.spine import own_rows, rolled_up
+from lifecycle_ml.matrix.windows import Snapshots, Taken, Tiles, Values
+from lifecycle_ml.tables.source import Tables
+
+AT_ONCE = 4_000_000
+"""Rows of a table up to which its tiles are fetched at once, and twice the tiles fetched in one part."""
+
+
+def compute_here(tables: Tables, spine: pd.DataFrame, measures: Mapping[str, Measure]) -> pd.DataFrame:
+    """Return one column per measure, rows as the spine (account_id, as_of, known_at, in any order)."""
+    spine = spine.reset_index(drop=True)
+    asked = dict.fromkeys(leaf for measure in measures.values() for leaf in leaves(measure))
+    there = [leaf for leaf in asked if leaf.table in tables]
+    sets = fact_sets(there)
+    facts = {leaf for several in sets for leaf in several.leaves}
+    feed_ages = {
+        FeedAge(table) for measure in measures.values() for table in feeds(measure) if table in tables
+    }
+    found = _states(tables, spine, [*(leaf for leaf in there if leaf not in facts), *sorted_ages(feed_ages)])
+    own = own_rows(spine)
+    members = rolled_up(tables, own) if any(several.table not in OWN for several in sets) else own
+    for belonging in (True, False):
+        wanted = [several for several in sets if (several.table in OWN) == belonging]
+        if wanted:
+            found |= _facts(tables, spine, own if belonging else members, wanted)
+    calculator = Calculator(spine["as_of"], found)
+    return pd.DataFrame({name: calculator.value(measure) for name, measure in measures.items()})
+
+
+def sorted_ages(ages: Iterable[FeedAge]) -> list[FeedAge]:
+    """Return ages of feeds in one order, so that one question has one text."""
+    return sorted(ages, key=lambda age: age.table)
+
+
+def _states(tables: Tables, spine: pd.DataFrame, measures: Iterable[Measure]) -> dict[Measure, Array]:
+    """Ask for what looks at states; and for how far back feeds reach."""
+    named = {f"s{i}": measure for i, measure in enumerate(measures)}
+    if not named:
+        return {}
+    frame = answer_question(tables, spine, named)
+    return {measure: _array(frame[name], measure) for name, measure in named.items()}
+
+
+def _array(column: pd.Series, measure: Measure) -> Array:
+    if measure.kind == "text":
+        texts = column.to_numpy(dtype="object", copy=True)
+        texts[column.isna().to_numpy()] = None
+        return texts
+    if measure.kind == "date":
+        dates = pd.to_datetime(column).to_numpy().astype("datetime64[D]")
+        return np.where(np.isnat(dates), np.nan, dates.astype("int64").astype("float64"))
+    return column.to_numpy(dtype="float64")
+
+
+def _facts(
+    tables: Tables, spine: pd.DataFrame, members: pd.DataFrame, sets: Iterable[FactSet]
+) -> dict[Measure, Array]:
+    """Group each set of facts into tiles and take the windows of its leaves."""
+    accounts = pd.unique(members["member"])
+    numbered = {account: number for number, account in enumerate(accounts)}
+    snapshots = Snapshots.of(members, numbered, len(spine))
+    place(
+        tables,
+        "fact_accounts",
+        pd.DataFrame({"account_id": accounts, "account_number": np.arange(len(accounts), dtype="int32")}),
+    )
+    midnights = bool((spine["known_at"] == spine["known_at"].dt.normalize()).all())
+    dates = np.unique(snapshots.day)
+    found: dict[Measure, Array] = {}
+    for several in sets:
+        cuts = Cuts.of(dates, several.leaves)
+        place(tables, "fact_segments", cuts.frame())
+        taken: dict[Rows, list[Taken]] = {leaf: [] for leaf in several.leaves}
+        if several.additive:
+            for answer, part in _asked(tables, several, None, cuts, snapshots, midnights=midnights):
+                tiles = Tiles(answer, several, cuts, part)
+                for leaf in several.additive:
+                    taken[leaf].append(tiles.taken(leaf))
+        for column, counted in several.distinct.items():
+            for answer, part in _asked(tables, several, column, cuts, snapshots, midnights=midnights):
+                values = Values(answer, several.conditions(column), cuts, part)
+                for leaf in counted:
+                    taken[leaf].append(values.taken(leaf))
+        found |= {leaf: _decoded(Taken.joined(parts), leaf, snapshots) for leaf, parts in taken.items()}
+        _mend_families(tables, spine, snapshots.families, several, found)
+    return found
+
+
+def _asked(
+    tables: Tables,
+    facts: FactSet,
+    column: str | None,
+    cuts: Cuts,
+    snapshots: Snapshots,
+    *,
+    midnights: bool,
+) -> Iterator[tuple[pa.Table, Snapshots]]:
+    """Return the tiles of a set of facts, or the values of one of its columns, with those who look at them.
+
+    What may be too much at once comes in parts, account by account; DuckDB holds the rest, on disk if
+    need be.
+    """
+    accounts, segments = tables.backend.table("fact_accounts"), tables.backend.table("fact_segments")
+    options = {"everything": cuts.everything, "midnights": midnights}
+    placed = tables[facts.table], accounts, segments
+    text = text_of(
+        tables,
+        (facts, column, cuts.everything, midnights),
+        lambda: (
+            facts.question(*placed, **options) if column is None else facts.values(*placed, column, **options)
+        ),
+    )
+    connection = tables.backend.con
+    rows = connection.execute(f'SELECT count(*) FROM "{facts.table}"').fetchall()[0][0]
+    if rows <= AT_ONCE:
+        yield connection.sql(text).to_arrow_table(), snapshots
+        return
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE fact_tiles AS {text}")
+    counts = connection.execute("SELECT account, count(*) FROM fact_tiles GROUP BY 1 ORDER BY 1").fetchnumpy()
+    number, many = (np.asarray(values) for values in counts.values())
+    part = np.cumsum(many) // (AT_ONCE // 2)
+    edges = [0, *(number[1:][part[1:] != part[:-1]]), int(snapshots.account.max()) + 1]
+    for low, high in pairwise(edges):
+        answer = connection.sql(f"SELECT * FROM fact_tiles WHERE account >= {low} AND account < {high}")
+        yield answer.to_arrow_table(), snapshots.of_accounts(int(low), int(high))
+    connection.execute("DROP TABLE fact_tiles")
+
+
+def _decoded(taken: Taken, leaf: Rows, snapshots: Snapshots) -> Array:
+    """Return a leaf as the calculator wants it: texts as objects, dates and numbers as floats."""
+    value = taken.by_row(leaf, snapshots)
+    if leaf.verb not in ORDERED:
+        return value
+    empty = None if leaf.kind == "text" else np.nan
+    texts = [unstamp(text, leaf) for text in taken.texts]
+    known = np.array([*texts, empty], dtype="object" if leaf.kind == "text" else "float64")
+    decoded: Array = known[np.where(np.isnan(value), len(texts), value).astype("int64")]
+    return decoded
+
+
+def _mend_families(
+    tables: Tables, spine: pd.DataFrame, families: Array, facts: FactSet, found: dict[Measure, Array]
+) -> None:
+    """Count different values anew where several accounts roll up to one: they may share some."""
+    counted = [leaf for leaf in facts.leaves if leaf.verb == "distinct"]
+    if not len(families) or not counted:
+        return
+    shared = _states(tables, spine.iloc[families].reset_index(drop=True), counted)
+    for leaf in counted:
+        found[leaf][families] = shared[leaf]
