@@ -35,6 +35,9 @@ WORD = 64
 _DAY = np.timedelta64(1, "D")
 _EPOCH = np.datetime64("1970-01-01", "D")
 
+SEEN = ("known", "superseded", "appears")
+"""When a tile can be seen: from an instant on, until one, and from an as_of on."""
+
 Array = npt.NDArray[Any]
 
 
@@ -113,6 +116,18 @@ class Cuts:
 
 
 @dataclass(frozen=True)
+class Look:
+    """What the shape of a question rests on beside the facts asked for."""
+
+    everything: bool
+    """Whether some window has no beginning."""
+    midnights: bool
+    """Whether everybody looks at midnights, so that days are fine enough for what was late."""
+    versioned: bool
+    """Whether rows of the table were replaced by later versions."""
+
+
+@dataclass(frozen=True)
 class FactSet:
     """The leaves over one table dated by one column, and what each needs of a tile."""
 
@@ -134,45 +149,29 @@ class FactSet:
                 found.setdefault(str(leaf.column), []).append(leaf)
         return {column: tuple(leaves) for column, leaves in found.items()}
 
-    def question(
-        self,
-        table: ibis.Table,
-        accounts: ibis.Table,
-        segments: ibis.Table,
-        *,
-        everything: bool,
-        midnights: bool,
-    ) -> ibis.Table:
-        """Return the tiles: account, segment, known, superseded, appears, and a column for each partial."""
-        placed = self._placed(table, accounts, segments, everything=everything, midnights=midnights)
-        columns = {name: self._partial(placed, *name_of) for name_of, name in self.partials.items()}
-        return placed.group_by(**_keys(placed, segment=placed.cut)).aggregate(**columns)
+    def question(self, placed: ibis.Table) -> ibis.Table:
+        """Return the tiles of what `placed` gives: account, segment, when seen, and each partial.
 
-    def values(
-        self,
-        table: ibis.Table,
-        accounts: ibis.Table,
-        segments: ibis.Table,
-        column: str,
-        *,
-        everything: bool,
-        midnights: bool,
-    ) -> ibis.Table:
+        When seen: known, superseded and appears, instants that are null for what was on time; those that
+        cannot be anything else are left out.
+        """
+        columns = {name: self._partial(placed, *name_of) for name_of, name in self.partials.items()}
+        return placed.group_by(**_keys(placed), segment=placed.cut).aggregate(**columns)
+
+    def values(self, placed: ibis.Table, column: str) -> ibis.Table:
         """Return every value of a column, its tiles as bits.
 
-        account, counted (the value), known, superseded, appears, word; and for each condition of
-        `conditions(column)` the segments of that word (bits) in which a fact with that value fulfils it.
+        account, counted (the value), when seen, word; and for each condition of `conditions(column)` the
+        segments of that word (bits) in which a fact with that value fulfils it.
         """
-        placed = self._placed(table, accounts, segments, everything=everything, midnights=midnights)
         valued = placed.mutate(counted=countable(_expression(placed, self.table, column)))
         valued = valued.filter(~valued.counted.isnull())
         bits = {
             name: valued.cut_bit.bit_or(where=_expression(valued, self.table, where) if where else None)
             for where, name in self.conditions(column).items()
         }
-        return valued.group_by(**_keys(valued, word=valued.cut_word), counted=valued.counted).aggregate(
-            **bits
-        )
+        keys = _keys(valued) | {"word": valued.cut_word, "counted": valued.counted}
+        return valued.group_by(**keys).aggregate(**bits)
 
     def conditions(self, column: str) -> dict[str | None, str]:
         """Return the conditions under which values of a column are counted, and a name for each."""
@@ -202,43 +201,33 @@ class FactSet:
         dated = stamp(placed[self.dated_by]) if what in ORDERED else None
         return combine(what, value, condition, dated)
 
-    def _placed(
-        self,
-        table: ibis.Table,
-        accounts: ibis.Table,
-        segments: ibis.Table,
-        *,
-        everything: bool,
-        midnights: bool,
-    ) -> ibis.Table:
+    def placed(self, table: ibis.Table, accounts: ibis.Table, segments: ibis.Table, look: Look) -> ibis.Table:
         """Give facts that lie in any window their account's number, segment, and when they can be seen."""
         day = table[self.dated_by].cast("date").delta(ibis.date("1970-01-01"), unit="day")
         days = table.mutate(fact_day=day)
-        if everything:
+        if look.everything:
             first = segments.cut_day.min().as_scalar()
             days = days.mutate(fact_day=ibis.greatest(days.fact_day, first))
         placed = days.inner_join(accounts, "account_id").inner_join(
             segments, days.fact_day == segments.cut_day
         )
-        placed = placed.mutate(
-            known=ibis.ifelse(
+        seen = {
+            "known": ibis.ifelse(
                 placed.known_at <= placed.cut_ends,
                 ibis.null("timestamp"),
-                visible_from(placed.known_at, midnights=midnights),
-            ),
-            superseded=visible_from(placed.superseded_at, midnights=midnights),
-            appears=self._appears(placed),
-        )
-        # A version replaced before its segment was over is never seen.
-        return placed.filter(placed.superseded_at.isnull() | (placed.superseded_at > placed.cut_ends))
-
-    def _appears(self, placed: ibis.Table) -> Any:
-        """Return the first midnight of rows that happened later than the date they are looked at by."""
+                visible_from(placed.known_at, midnights=look.midnights),
+            )
+        }
+        if look.versioned:
+            # A version replaced before its segment was over is never seen.
+            placed = placed.filter(placed.superseded_at.isnull() | (placed.superseded_at > placed.cut_ends))
+            seen["superseded"] = visible_from(placed.superseded_at, midnights=look.midnights)
         happened = SCHEMAS[self.table].happened
-        if happened is None or happened == self.dated_by:
-            return ibis.null("timestamp")
-        seen_from = placed[happened].cast("timestamp").truncate("D") + ibis.interval(days=1)
-        return ibis.ifelse(seen_from > placed.cut_ends, seen_from, ibis.null("timestamp"))
+        if happened not in {None, self.dated_by}:
+            # Rows that happened later than the date they are looked at by.
+            appears = placed[happened].cast("timestamp").truncate("D") + ibis.interval(days=1)
+            seen["appears"] = ibis.ifelse(appears > placed.cut_ends, appears, ibis.null("timestamp"))
+        return placed.mutate(**seen)
 
 
 def fact_sets(leaves: Iterable[Rows]) -> tuple[FactSet, ...]:
@@ -263,15 +252,17 @@ def needs_of(leaf: Rows) -> Sequence[tuple[str, str | None, str | None]]:
 
 
 def _never_null(leaf: Rows) -> bool:
-    """Whether the column added up has a value in every row: coalesce(…, a number)."""
+    """Whether what is added up has a value in every row: coalesce(…, 1), or a column with a default."""
     tree = parsed(leaf.table, str(leaf.column), leaf.verb).tree
+    if isinstance(tree, exp.Column):
+        return SCHEMAS[leaf.table][tree.name].default is not None
     return isinstance(tree, exp.Coalesce) and isinstance(tree.expressions[-1], exp.Literal)
 
 
-def _keys(placed: ibis.Table, **place: Any) -> dict[str, Any]:
-    """Return what tiles are grouped by: whose they are, which segment or word of segments, when seen."""
-    seen = {name: placed[name] for name in ("known", "superseded", "appears")}
-    return {"account": placed.account_number, **place, **seen}
+def _keys(placed: ibis.Table) -> dict[str, Any]:
+    """Return what tiles are grouped by beside their place: whose they are, and when they can be seen."""
+    seen = {name: placed[name] for name in SEEN if name in placed.columns}
+    return {"account": placed.account_number, **seen}
 
 
 def _expression(placed: ibis.Table, table: str, text: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 
+import ibis
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -12,11 +13,12 @@ import pyarrow as pa
 from lifecycle_ml.matrix.aggregates import unstamp
 from lifecycle_ml.matrix.arithmetic import Calculator
 from lifecycle_ml.matrix.compiled import place, text_of
-from lifecycle_ml.matrix.facts import Array, Cuts, FactSet, fact_sets
+from lifecycle_ml.matrix.facts import Array, Cuts, FactSet, Look, fact_sets
 from lifecycle_ml.matrix.nodes import ORDERED, FeedAge, Measure, Rows, feeds, leaves
 from lifecycle_ml.matrix.question import OWN, answer_question
 from lifecycle_ml.matrix.spine import own_rows, rolled_up
 from lifecycle_ml.matrix.windows import Snapshots, Taken, Tiles, Values
+from lifecycle_ml.tables.schema import SCHEMAS
 from lifecycle_ml.tables.source import Tables
 
 AT_ONCE = 4_000_000
@@ -30,10 +32,10 @@ def compute_here(tables: Tables, spine: pd.DataFrame, measures: Mapping[str, Mea
     there = [leaf for leaf in asked if leaf.table in tables]
     sets = fact_sets(there)
     facts = {leaf for several in sets for leaf in several.leaves}
-    feed_ages = {
-        FeedAge(table) for measure in measures.values() for table in feeds(measure) if table in tables
-    }
-    found = _states(tables, spine, [*(leaf for leaf in there if leaf not in facts), *sorted_ages(feed_ages)])
+    read = dict.fromkeys(table for measure in measures.values() for table in feeds(measure))
+    found = _feed_ages(tables, spine, [table for table in read if table in tables])
+    waiting = [FeedAge(table) for table in read if table in tables and FeedAge(table) not in found]
+    found |= _states(tables, spine, [*(leaf for leaf in there if leaf not in facts), *waiting])
     own = own_rows(spine)
     members = rolled_up(tables, own) if any(several.table not in OWN for several in sets) else own
     for belonging in (True, False):
@@ -44,9 +46,24 @@ def compute_here(tables: Tables, spine: pd.DataFrame, measures: Mapping[str, Mea
     return pd.DataFrame({name: calculator.value(measure) for name, measure in measures.items()})
 
 
-def sorted_ages(ages: Iterable[FeedAge]) -> list[FeedAge]:
-    """Return ages of feeds in one order, so that one question has one text."""
-    return sorted(ages, key=lambda age: age.table)
+def _feed_ages(tables: Tables, spine: pd.DataFrame, read: Iterable[str]) -> dict[Measure, Array]:
+    """Return how far back feeds reach, where everybody looks after the first row of the first day was known.
+
+    That is read off the table's earliest rows; what else there may be has to be asked.
+    """
+    looked = spine["known_at"].min().to_pydatetime()
+    today = spine["as_of"].to_numpy().astype("datetime64[D]")
+    found: dict[Measure, Array] = {}
+    for table in read:
+        happened = SCHEMAS[table].happened
+        first, known = tables.backend.con.execute(
+            f'SELECT first, (SELECT min(known_at) FROM "{table}" WHERE superseded_at IS NULL '
+            f"AND {happened} < first + INTERVAL 1 DAY) FROM "
+            f'(SELECT CAST(min({happened}) AS DATE) AS first FROM "{table}")'
+        ).fetchall()[0]
+        if known is not None and known <= looked:
+            found[FeedAge(table)] = (today - np.datetime64(first, "D")).astype("float64")
+    return found
 
 
 def _states(tables: Tables, spine: pd.DataFrame, measures: Iterable[Measure]) -> dict[Measure, Array]:
@@ -85,15 +102,15 @@ def _facts(
     dates = np.unique(snapshots.day)
     found: dict[Measure, Array] = {}
     for several in sets:
-        cuts = Cuts.of(dates, several.leaves)
-        place(tables, "fact_segments", cuts.frame())
         taken: dict[Rows, list[Taken]] = {leaf: [] for leaf in several.leaves}
         if several.additive:
+            cuts = Cuts.of(dates, several.additive)
             for answer, part in _asked(tables, several, None, cuts, snapshots, midnights=midnights):
                 tiles = Tiles(answer, several, cuts, part)
                 for leaf in several.additive:
                     taken[leaf].append(tiles.taken(leaf))
         for column, counted in several.distinct.items():
+            cuts = Cuts.of(dates, counted)
             for answer, part in _asked(tables, several, column, cuts, snapshots, midnights=midnights):
                 values = Values(answer, several.conditions(column), cuts, part)
                 for leaf in counted:
@@ -117,16 +134,15 @@ def _asked(
     What may be too much at once comes in parts, account by account; DuckDB holds the rest, on disk if
     need be.
     """
-    accounts, segments = tables.backend.table("fact_accounts"), tables.backend.table("fact_segments")
-    options = {"everything": cuts.everything, "midnights": midnights}
-    placed = tables[facts.table], accounts, segments
-    text = text_of(
-        tables,
-        (facts, column, cuts.everything, midnights),
-        lambda: (
-            facts.question(*placed, **options) if column is None else facts.values(*placed, column, **options)
-        ),
-    )
+    segments = place(tables, "fact_segments", cuts.frame())
+    accounts = tables.backend.table("fact_accounts")
+    look = Look(cuts.everything, midnights, tables.versioned(facts.table))
+
+    def question() -> ibis.Table:
+        placed = facts.placed(tables[facts.table], accounts, segments, look)
+        return facts.question(placed) if column is None else facts.values(placed, column)
+
+    text = text_of(tables, (facts, column, look), question)
     connection = tables.backend.con
     rows = connection.execute(f'SELECT count(*) FROM "{facts.table}"').fetchall()[0][0]
     if rows <= AT_ONCE:

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lifecycle_ml.matrix.facts import WORD, Array, Cuts, FactSet, needs_of
+from lifecycle_ml.matrix.facts import SEEN, WORD, Array, Cuts, FactSet, needs_of
 from lifecycle_ml.matrix.nodes import ORDERED, Rows
 
 NEVER = np.iinfo("int64").max
@@ -102,14 +102,16 @@ class Seen:
     @classmethod
     def read(cls, tiles: pa.Table) -> tuple[Seen, Array]:
         """Return when each tile can be seen, and which tiles need to be asked."""
-        columns = [_instants(tiles[name]) for name in ("known", "superseded", "appears")]
         asked = np.zeros(len(tiles), dtype=bool)
-        for _, there in columns:
-            asked |= there
-        known, superseded, appears = (
-            np.where(there, value, default)
-            for (value, there), default in zip(columns, (ALWAYS, NEVER, ALWAYS), strict=True)
-        )
+        seen = []
+        for name, default in zip(SEEN, (ALWAYS, NEVER, ALWAYS), strict=True):
+            if name in tiles.column_names:
+                value, there = _instants(tiles[name])
+                asked |= there
+                seen.append(np.where(there, value, default))
+            else:
+                seen.append(np.full(len(tiles), default))
+        known, superseded, appears = seen
         return cls(known, superseded, appears), asked
 
     def __getitem__(self, which: Array) -> Seen:

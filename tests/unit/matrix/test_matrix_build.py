@@ -9,6 +9,7 @@ from lifecycle_ml.errors import DefinitionError
 from lifecycle_ml.matrix.build import build_matrix, customers
 from lifecycle_ml.matrix.feature import Feature, FeatureSet
 from lifecycle_ml.matrix.measures import IN_FORCE, count, distinct, latest, own_past, present, total
+from lifecycle_ml.tables.source import Tables
 
 SAYS = {"unit": "x", "null_means": "unknown", "direction": "none", "category": "context", "says": "{value}"}
 EVENTS = count("usage_events", days=28)
@@ -70,6 +71,12 @@ def test_an_event_superseded_later_counts_until_then(small):
     # Reading tables keeps both as two events; an engine that keeps versions marks the first.
     tables.backend.con.execute(
         "UPDATE usage_events SET superseded_at = TIMESTAMP '2024-03-02' WHERE quantity = 5"
+    )
+    tables = Tables.of(
+        tables.backend,
+        provided={name: tables.provided(name) for name in tables.names},
+        versioned=frozenset({"usage_events"}),
+        findings=(),
     )
     quantity = total("usage_events", "quantity", days=28)
     assert small.values(tables, quantity, "2024-03-01") == [5, 0]

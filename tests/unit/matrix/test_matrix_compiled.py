@@ -48,19 +48,19 @@ def test_a_kept_question_answers_for_other_rows_and_dates():
     kept = len(compiled._kept)
     compiled.forget()
     anew = matrix(date(2024, 7, 2), usage_events=moved)
-    assert kept == len(compiled._kept) == 1
+    assert kept == len(compiled._kept)
     pd.testing.assert_frame_equal(again, anew)
 
 
 def test_tables_of_another_shape_are_another_question():
     """A company that provides fewer columns or tables is not answered with another's text."""
     matrix(usage_events=EVENTS)
+    all_of_them = len(compiled._kept)
     fewer = matrix(usage_events=EVENTS.drop(columns="user_id"))
     compiled.forget()
     pd.testing.assert_frame_equal(fewer, matrix(usage_events=EVENTS.drop(columns="user_id")))
-    none = matrix()
-    assert "active_days_28d" not in none
-    assert len(compiled._kept) == 2
+    assert len(compiled._kept) < all_of_them
+    assert "active_days_28d" not in matrix()
 
 
 def test_only_so_many_questions_are_kept(monkeypatch):
