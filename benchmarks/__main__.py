@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark in turn; long (about an hour on two cores), and resumable.
+"""`make bench`: every benchmark in turn; long (an hour or two on two cores), and resumable.
 
 Results are printed and kept as JSON lines under out/; docs/benchmarks.md holds the figures of record.
 """
@@ -12,6 +12,7 @@ BENCHMARKS = (
     ("benchmarks.simulator_difficulty",),
     ("benchmarks.twenty_companies", "--seeds", "20", "--out", "out/twenty_companies.jsonl"),
     ("benchmarks.refusals", "--count", "50", "--out", "out/refusals.jsonl"),
+    ("benchmarks.one_scan", "--out", "out/one_scan.jsonl"),
 )
 
 

@@ -7,11 +7,13 @@ engines are asked one question in Ibis. Both read the same definitions and give 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import pandas as pd
 
 from lifecycle_ml.errors import DefinitionError
 from lifecycle_ml.matrix.feature import USUAL, FeatureSet
+from lifecycle_ml.matrix.kept import KeptTiles
 from lifecycle_ml.matrix.nodes import Measure, Peers
 from lifecycle_ml.matrix.one_machine import compute_here
 from lifecycle_ml.matrix.peers import inner_measures, positions, with_peers
@@ -22,7 +24,9 @@ from lifecycle_ml.tables.source import Tables
 __all__ = ["active_accounts", "build_matrix", "customers"]
 
 
-def build_matrix(tables: Tables, features: FeatureSet, spine: pd.DataFrame) -> pd.DataFrame:
+def build_matrix(
+    tables: Tables, features: FeatureSet, spine: pd.DataFrame, kept: KeptTiles | None = None
+) -> pd.DataFrame:
     """Build the matrix: what was known about each account as of each date.
 
     Grain:  one row per spine row, sorted by (account_id, as_of), RangeIndex.
@@ -30,6 +34,7 @@ def build_matrix(tables: Tables, features: FeatureSet, spine: pd.DataFrame) -> p
             NaN is null); then `<feature>__usual` (float64) for features with a usual value.
     Time:   only rows with known_at <= the spine's known_at and facts before as_of are seen; a column is seen
             from its own date on (tables/schema.py).
+    Cost:   with `kept` tiles (`matrix/kept.py`, DuckDB only) no event is read; the matrix is the same.
     Raises: ValueError for a spine that is not one row per account and date; DefinitionError if a feature
             needs a table or column the source has not (use `features.available(tables)`).
     """
@@ -49,16 +54,21 @@ def build_matrix(tables: Tables, features: FeatureSet, spine: pd.DataFrame) -> p
     else:
         compared = {name: measure for name, measure in measures.items() if isinstance(measure, Peers)}
         alone = {name: measure for name, measure in measures.items() if name not in compared}
-        computed = _computed(tables, spine, alone, compared)[list(measures)]
+        computed = _computed(tables, spine, alone, compared, kept)[list(measures)]
     typed = computed.astype({name: "str" if name in texts else "float64" for name in measures})
     return pd.concat([spine[["account_id", "as_of"]], typed], axis=1)
 
 
 def _computed(
-    tables: Tables, spine: pd.DataFrame, alone: Mapping[str, Measure], compared: Mapping[str, Peers]
+    tables: Tables,
+    spine: pd.DataFrame,
+    alone: Mapping[str, Measure],
+    compared: Mapping[str, Peers],
+    kept: KeptTiles | None,
 ) -> pd.DataFrame:
     """Return measures that need one account only and those that compare it, rows as the spine."""
-    compute = compute_here if tables.backend.name == "duckdb" else answer_question
+    here = tables.backend.name == "duckdb"
+    compute = partial(compute_here, kept=kept) if here else answer_question
     if not compared:
         return compute(tables, spine, alone)
     whole, inner = with_peers(tables, spine), inner_measures(compared)

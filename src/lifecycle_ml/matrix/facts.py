@@ -38,6 +38,8 @@ _EPOCH = np.datetime64("1970-01-01", "D")
 SEEN = ("known", "superseded", "appears")
 """When a tile can be seen: from an instant on, until one, and from an as_of on."""
 
+Partial = tuple[str, str | None, str | None]
+"""What a tile holds: what (rows, values, days, total, largest, …), of which column, under which condition."""
 Array = npt.NDArray[Any]
 
 
@@ -155,7 +157,7 @@ class FactSet:
         When seen: known, superseded and appears, instants that are null for what was on time; those that
         cannot be anything else are left out.
         """
-        columns = {name: self._partial(placed, *name_of) for name_of, name in self.partials.items()}
+        columns = {name: self.partial(placed, *one) for one, name in self.partials.items()}
         return placed.group_by(**_keys(placed), segment=placed.cut).aggregate(**columns)
 
     def values(self, placed: ibis.Table, column: str) -> ibis.Table:
@@ -164,10 +166,10 @@ class FactSet:
         account, counted (the value), when seen, word; and for each condition of `conditions(column)` the
         segments of that word (bits) in which a fact with that value fulfils it.
         """
-        valued = placed.mutate(counted=countable(_expression(placed, self.table, column)))
+        valued = placed.mutate(counted=countable(self.expression(placed, column)))
         valued = valued.filter(~valued.counted.isnull())
         bits = {
-            name: valued.cut_bit.bit_or(where=_expression(valued, self.table, where) if where else None)
+            name: valued.cut_bit.bit_or(where=self.expression(valued, where) if where else None)
             for where, name in self.conditions(column).items()
         }
         keys = _keys(valued) | {"word": valued.cut_word, "counted": valued.counted}
@@ -181,21 +183,26 @@ class FactSet:
         }
 
     @cached_property
-    def partials(self) -> dict[tuple[str, str | None, str | None], str]:
-        """What every tile holds, as (what, column, where), and the name of its column."""
-        wanted: dict[tuple[str, str | None, str | None], None] = {}
+    def partials(self) -> dict[Partial, str]:
+        """What every tile holds, and the name of its column."""
+        wanted: dict[Partial, None] = {}
         for leaf in self.additive:
             for partial in needs_of(leaf):
                 wanted[partial] = None
         return {partial: f"p{i}" for i, partial in enumerate(wanted)}
 
-    def _partial(self, placed: ibis.Table, what: str, column: str | None, where: str | None) -> Any:
-        condition = _expression(placed, self.table, where) if where else None
+    def expression(self, rows: ibis.Table, text: str) -> Any:
+        """Return an expression of the definitions over rows of the table."""
+        return to_ibis(parsed(self.table, text, self.table).tree, rows, self.table)
+
+    def partial(self, placed: ibis.Table, what: str, column: str | None, where: str | None) -> Any:
+        """Return what the rows of one tile come to."""
+        condition = self.expression(placed, where) if where else None
         if what == "rows":
             return placed.count(where=condition)
         if what == "days":
             return placed.cut_day_bit.bit_or(where=condition)
-        value = _expression(placed, self.table, str(column))
+        value = self.expression(placed, str(column))
         if what == "values":
             return value.count(where=condition)
         dated = stamp(placed[self.dated_by]) if what in ORDERED else None
@@ -239,8 +246,8 @@ def fact_sets(leaves: Iterable[Rows]) -> tuple[FactSet, ...]:
     return tuple(FactSet(table, dated_by, tuple(several)) for (table, dated_by), several in found.items())
 
 
-def needs_of(leaf: Rows) -> Sequence[tuple[str, str | None, str | None]]:
-    """Return what a leaf needs of every tile, as (what, column, where)."""
+def needs_of(leaf: Rows) -> Sequence[Partial]:
+    """Return what a leaf needs of every tile."""
     if leaf.verb == "count":
         return [("rows", None, leaf.where)]
     if leaf.counts_days:
@@ -263,7 +270,3 @@ def _keys(placed: ibis.Table) -> dict[str, Any]:
     """Return what tiles are grouped by beside their place: whose they are, and when they can be seen."""
     seen = {name: placed[name] for name in SEEN if name in placed.columns}
     return {"account": placed.account_number, **seen}
-
-
-def _expression(placed: ibis.Table, table: str, text: str) -> Any:
-    return to_ibis(parsed(table, text, table).tree, placed, table)

@@ -14,6 +14,7 @@ from lifecycle_ml.matrix.aggregates import unstamp
 from lifecycle_ml.matrix.arithmetic import Calculator
 from lifecycle_ml.matrix.compiled import place, text_of
 from lifecycle_ml.matrix.facts import Array, Cuts, FactSet, Look, fact_sets
+from lifecycle_ml.matrix.kept import KeptTiles
 from lifecycle_ml.matrix.nodes import ORDERED, FeedAge, Measure, Rows, feeds, leaves
 from lifecycle_ml.matrix.question import OWN, answer_question
 from lifecycle_ml.matrix.spine import own_rows, rolled_up
@@ -25,8 +26,16 @@ AT_ONCE = 4_000_000
 """Rows of a table up to which its tiles are fetched at once, and twice the tiles fetched in one part."""
 
 
-def compute_here(tables: Tables, spine: pd.DataFrame, measures: Mapping[str, Measure]) -> pd.DataFrame:
-    """Return one column per measure, rows as the spine (account_id, as_of, known_at, in any order)."""
+def compute_here(
+    tables: Tables,
+    spine: pd.DataFrame,
+    measures: Mapping[str, Measure],
+    kept: KeptTiles | None = None,
+) -> pd.DataFrame:
+    """Return one column per measure, rows as the spine (account_id, as_of, known_at, in any order).
+
+    Events are read from `kept` tiles where those hold what is needed.
+    """
     spine = spine.reset_index(drop=True)
     asked = dict.fromkeys(leaf for measure in measures.values() for leaf in leaves(measure))
     there = [leaf for leaf in asked if leaf.table in tables]
@@ -41,7 +50,7 @@ def compute_here(tables: Tables, spine: pd.DataFrame, measures: Mapping[str, Mea
     for belonging in (True, False):
         wanted = [several for several in sets if (several.table in OWN) == belonging]
         if wanted:
-            found |= _facts(tables, spine, own if belonging else members, wanted)
+            found |= _facts(tables, spine, own if belonging else members, wanted, kept)
     calculator = Calculator(spine["as_of"], found)
     return pd.DataFrame({name: calculator.value(measure) for name, measure in measures.items()})
 
@@ -87,7 +96,11 @@ def _array(column: pd.Series, measure: Measure) -> Array:
 
 
 def _facts(
-    tables: Tables, spine: pd.DataFrame, members: pd.DataFrame, sets: Iterable[FactSet]
+    tables: Tables,
+    spine: pd.DataFrame,
+    members: pd.DataFrame,
+    sets: Iterable[FactSet],
+    kept: KeptTiles | None,
 ) -> dict[Measure, Array]:
     """Group each set of facts into tiles and take the windows of its leaves."""
     accounts = pd.unique(members["member"])
@@ -102,16 +115,17 @@ def _facts(
     dates = np.unique(snapshots.day)
     found: dict[Measure, Array] = {}
     for several in sets:
+        held = kept if kept is not None and kept.covers(several) else None
         taken: dict[Rows, list[Taken]] = {leaf: [] for leaf in several.leaves}
         if several.additive:
             cuts = Cuts.of(dates, several.additive)
-            for answer, part in _asked(tables, several, None, cuts, snapshots, midnights=midnights):
+            for answer, part in _asked(tables, several, None, cuts, snapshots, held, midnights=midnights):
                 tiles = Tiles(answer, several, cuts, part)
                 for leaf in several.additive:
                     taken[leaf].append(tiles.taken(leaf))
         for column, counted in several.distinct.items():
             cuts = Cuts.of(dates, counted)
-            for answer, part in _asked(tables, several, column, cuts, snapshots, midnights=midnights):
+            for answer, part in _asked(tables, several, column, cuts, snapshots, held, midnights=midnights):
                 values = Values(answer, several.conditions(column), cuts, part)
                 for leaf in counted:
                     taken[leaf].append(values.taken(leaf))
@@ -126,6 +140,7 @@ def _asked(
     column: str | None,
     cuts: Cuts,
     snapshots: Snapshots,
+    held: KeptTiles | None,
     *,
     midnights: bool,
 ) -> Iterator[tuple[pa.Table, Snapshots]]:
@@ -142,7 +157,10 @@ def _asked(
         placed = facts.placed(tables[facts.table], accounts, segments, look)
         return facts.question(placed) if column is None else facts.values(placed, column)
 
-    text = text_of(tables, (facts, column, look), question)
+    if held is None:
+        text = text_of(tables, (facts, column, look), question)
+    else:
+        text = held.question(facts, column, cuts)
     connection = tables.backend.con
     rows = connection.execute(f'SELECT count(*) FROM "{facts.table}"').fetchall()[0][0]
     if rows <= AT_ONCE:
