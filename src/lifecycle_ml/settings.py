@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -44,6 +45,11 @@ ROWS = (
     ),
     Row("LIFECYCLE_THREADS", "2", "Threads used for building matrices and for training."),
     Row(
+        "LIFECYCLE_MEMORY",
+        "",
+        "Most memory DuckDB may take, e.g. 2GB; the rest goes to disk. Empty: four fifths of the machine's.",
+    ),
+    Row(
         "MLFLOW_TRACKING_URI",
         "sqlite:///{root}/mlruns/mlflow.db",
         "Where runs and registered models are kept.",
@@ -69,6 +75,7 @@ class Settings:
     api_keys: tuple[ApiKey, ...]
     bundles: Path
     threads: int
+    memory: str
     mlflow_tracking_uri: str
 
     @classmethod
@@ -87,12 +94,18 @@ class Settings:
         threads = value["LIFECYCLE_THREADS"]
         if not threads.isdigit() or int(threads) < 1:
             raise ConfigError(f"environment: LIFECYCLE_THREADS is {threads!r}; give a whole number from 1.")
+        memory = value["LIFECYCLE_MEMORY"]
+        if memory and not re.fullmatch(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B", memory):
+            raise ConfigError(
+                f"environment: LIFECYCLE_MEMORY is {memory!r}; give a number and a unit, like 2GB or 512MB."
+            )
         return cls(
             source_url=value["LIFECYCLE_SOURCE_URL"],
             store_url=value["LIFECYCLE_STORE_URL"],
             api_keys=_parse_keys(value["LIFECYCLE_API_KEYS"]),
             bundles=Path(value["LIFECYCLE_BUNDLES"]),
             threads=int(threads),
+            memory=memory,
             mlflow_tracking_uri=value["MLFLOW_TRACKING_URI"],
         )
 

@@ -26,6 +26,13 @@ def test_an_unknown_variable_is_named_with_the_nearest_right_one() -> None:
         Settings.read(ROOT, environ={"LIFECYCLE_SOURCE_URI": "x"})
 
 
+@pytest.mark.parametrize("memory", ["2", "much", "2 gigabytes", "'; DROP TABLE x"])
+def test_memory_must_be_a_number_and_a_unit(memory: str) -> None:
+    """It goes into DuckDB's own setting, so nothing else may."""
+    with pytest.raises(ConfigError, match="LIFECYCLE_MEMORY is .*; give a number and a unit"):
+        Settings.read(ROOT, environ={"LIFECYCLE_MEMORY": memory})
+
+
 @pytest.mark.parametrize("threads", ["0", "-1", "two", "1.5"])
 def test_threads_must_be_a_whole_number_from_one(threads: str) -> None:
     """Anything else would fail later, far from its cause."""

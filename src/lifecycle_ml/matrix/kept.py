@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import ibis
@@ -18,7 +20,7 @@ import pandas as pd
 
 from lifecycle_ml.errors import ConfigError
 from lifecycle_ml.matrix.aggregates import countable
-from lifecycle_ml.matrix.compiled import place
+from lifecycle_ml.matrix.compiled import place, text_of
 from lifecycle_ml.matrix.facts import WORD, Cuts, FactSet, Partial, fact_sets
 from lifecycle_ml.matrix.feature import FeatureSet
 from lifecycle_ml.matrix.nodes import EVENTS, leaves
@@ -73,24 +75,23 @@ class KeptTiles:
         taken, until, definitions = connection.execute(
             "SELECT taken, until, definitions FROM kept.state"
         ).fetchall()[0]
+        # One look at known_at says what is new and whether anything is missing.
+        there, old, newest = connection.execute(
+            f"SELECT count(*), count(*) FILTER (WHERE known_at <= $1), max(known_at) FROM {EVENTS}", [until]
+        ).fetchall()[0]
         anew = None
-        if definitions != self._definitions:
-            anew = (
-                "the features count other things than when the tiles were made" if taken else "no tiles yet"
-            )
-        elif taken:
-            there = connection.execute(
-                f"SELECT count(*) FROM {EVENTS} WHERE known_at <= ?", [until]
-            ).fetchall()[0][0]
-            if there != taken:
-                anew = f"{there:,} events were known by {until}, and {taken:,} were kept"
+        if not taken:
+            anew = "no tiles yet"
+        elif definitions != self._definitions:
+            anew = "the features count other things than when the tiles were made"
+        elif old != taken:
+            anew = f"{old:,} events were known by {until}, and {taken:,} were kept"
         if anew:
-            taken, until = 0, None
-        events = self._tables[EVENTS]
-        if until is not None:
-            events = events.filter(events.known_at > ibis.timestamp(until))
-        texts = {name: self._tables.backend.compile(asked) for name, asked in self._questions(events).items()}
-        added = int(events.count().execute())
+            until = None
+        new = f" WHERE known_at > TIMESTAMP '{until}'" if until is not None else ""
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW fact_arriving AS SELECT * FROM {EVENTS}{new}")
+        texts = self._texts()
+        added = there if anew else there - old
         connection.execute("BEGIN")
         try:
             if anew:
@@ -99,9 +100,8 @@ class KeptTiles:
                 order = "day" if name == "tiles" else "days"
                 connection.execute(f"INSERT INTO kept.{name} SELECT * FROM ({text}) ORDER BY {order}")
             connection.execute(
-                f"UPDATE kept.state SET taken = {taken + added}, definitions = ?, "
-                f"until = coalesce((SELECT max(known_at) FROM {EVENTS}), until)",
-                [self._definitions],
+                "UPDATE kept.state SET taken = $1, until = $2, definitions = $3",
+                [there, newest, self._definitions],
             )
         except BaseException:
             connection.execute("ROLLBACK")
@@ -129,7 +129,7 @@ class KeptTiles:
                 "SELECT account_number AS account, cut AS segment, "
                 "CASE WHEN known > cut_ends THEN known END AS known, "
                 f"{', '.join(picked)} FROM kept.tiles JOIN fact_accounts USING (account_id) "
-                "JOIN fact_segments ON day = cut_day GROUP BY ALL"
+                f"JOIN fact_segments ON day = cut_day WHERE {self._within(cuts, 'day', 1)} GROUP BY ALL"
             )
         table, several = self._counted[column]
         stored = several.conditions(column)
@@ -142,8 +142,28 @@ class KeptTiles:
             "SELECT account_number AS account, counted, cut_word AS word, "
             f"CASE WHEN known > cut_ends THEN known END AS known, {', '.join(bits)} "
             f"FROM kept.{table} JOIN fact_accounts USING (account_id) JOIN fact_masks USING (days) "
-            "GROUP BY ALL"
+            f"WHERE {self._within(cuts, 'days', WORD)} GROUP BY ALL"
         )
+
+    def first_seen(self) -> tuple[date, datetime] | None:
+        """Return the day of the first event, and a midnight by which one of that day was known on time.
+
+        None where there is no event, or all of the first day were late.
+        """
+        rows = self._tables.backend.con.execute(
+            "SELECT DATE '1970-01-01' + min(day) FROM kept.tiles "
+            "WHERE day = (SELECT min(day) FROM kept.tiles) AND known IS NULL"
+        ).fetchall()
+        first = rows[0][0]
+        if first is None:
+            return None
+        day = first.date() if isinstance(first, datetime) else first
+        return day, datetime(day.year, day.month, day.day) + timedelta(days=1)
+
+    @staticmethod
+    def _within(cuts: Cuts, column: str, length: int) -> str:
+        """Say which days, or words of days, windows reach, so that no others are read."""
+        return f"{column} BETWEEN {cuts.days[0] // length} AND {(cuts.days[-1] - 1) // length}"
 
     def close(self) -> None:
         """Let go of the file."""
@@ -180,7 +200,27 @@ class KeptTiles:
         for name, text in texts.items():
             connection.execute(f"CREATE TABLE kept.{name} AS SELECT * FROM ({text}) LIMIT 0")
 
-    def _questions(self, events: ibis.Table) -> dict[str, ibis.Table]:
+    def _texts(self) -> dict[str, str]:
+        """Return the questions that make tiles of `fact_arriving` as SQL, by the table they go to."""
+        bits_of_a_word = place(
+            self._tables,
+            "fact_places",
+            pd.DataFrame(
+                {"place": np.arange(WORD), "place_bit": np.uint64(1) << np.arange(WORD, dtype="uint64")}
+            ),
+        )
+        asked: dict[str, ibis.Table] = {}
+
+        def question(name: str) -> ibis.Table:
+            if not asked:
+                asked.update(self._questions(self._tables.backend.table("fact_arriving"), bits_of_a_word))
+            return asked[name]
+
+        names = ["tiles", *(name for name, _ in self._counted.values())]
+        key = "kept", self._definitions
+        return {name: text_of(self._tables, (*key, name), partial(question, name)) for name in names}
+
+    def _questions(self, events: ibis.Table, bits_of_a_word: ibis.Table) -> dict[str, ibis.Table]:
         day = events.happened_at.cast("date").delta(ibis.date("1970-01-01"), unit="day")
         next_day = events.happened_at.truncate("D") + ibis.interval(days=1)
         late = ibis.ifelse(events.known_at > next_day, events.known_at, ibis.null("timestamp"))
@@ -193,13 +233,6 @@ class KeptTiles:
             "day": dated.fact_day.cast("int32"),
             "known": dated.fact_known,
         }
-        bits_of_a_word = place(
-            self._tables,
-            "fact_places",
-            pd.DataFrame(
-                {"place": np.arange(WORD), "place_bit": np.uint64(1) << np.arange(WORD, dtype="uint64")}
-            ),
-        )
         questions = {"tiles": dated.group_by(**keys).aggregate(**partials)}
         for column, (name, counting) in self._counted.items():
             valued = dated.mutate(

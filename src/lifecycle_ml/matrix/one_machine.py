@@ -15,7 +15,7 @@ from lifecycle_ml.matrix.arithmetic import Calculator
 from lifecycle_ml.matrix.compiled import place, text_of
 from lifecycle_ml.matrix.facts import Array, Cuts, FactSet, Look, fact_sets
 from lifecycle_ml.matrix.kept import KeptTiles
-from lifecycle_ml.matrix.nodes import ORDERED, FeedAge, Measure, Rows, feeds, leaves
+from lifecycle_ml.matrix.nodes import EVENTS, ORDERED, FeedAge, Measure, Rows, feeds, leaves
 from lifecycle_ml.matrix.question import OWN, answer_question
 from lifecycle_ml.matrix.spine import own_rows, rolled_up
 from lifecycle_ml.matrix.windows import Snapshots, Taken, Tiles, Values
@@ -42,7 +42,7 @@ def compute_here(
     sets = fact_sets(there)
     facts = {leaf for several in sets for leaf in several.leaves}
     read = dict.fromkeys(table for measure in measures.values() for table in feeds(measure))
-    found = _feed_ages(tables, spine, [table for table in read if table in tables])
+    found = _feed_ages(tables, spine, [table for table in read if table in tables], kept)
     waiting = [FeedAge(table) for table in read if table in tables and FeedAge(table) not in found]
     found |= _states(tables, spine, [*(leaf for leaf in there if leaf not in facts), *waiting])
     own = own_rows(spine)
@@ -55,7 +55,9 @@ def compute_here(
     return pd.DataFrame({name: calculator.value(measure) for name, measure in measures.items()})
 
 
-def _feed_ages(tables: Tables, spine: pd.DataFrame, read: Iterable[str]) -> dict[Measure, Array]:
+def _feed_ages(
+    tables: Tables, spine: pd.DataFrame, read: Iterable[str], kept: KeptTiles | None
+) -> dict[Measure, Array]:
     """Return how far back feeds reach, where everybody looks after the first row of the first day was known.
 
     That is read off the table's earliest rows; what else there may be has to be asked.
@@ -65,11 +67,15 @@ def _feed_ages(tables: Tables, spine: pd.DataFrame, read: Iterable[str]) -> dict
     found: dict[Measure, Array] = {}
     for table in read:
         happened = SCHEMAS[table].happened
-        first, known = tables.backend.con.execute(
-            f'SELECT first, (SELECT min(known_at) FROM "{table}" WHERE superseded_at IS NULL '
-            f"AND {happened} < first + INTERVAL 1 DAY) FROM "
-            f'(SELECT CAST(min({happened}) AS DATE) AS first FROM "{table}")'
-        ).fetchall()[0]
+        seen = kept.first_seen() if kept is not None and table == EVENTS else None
+        first, known = (
+            seen
+            or tables.backend.con.execute(
+                f'SELECT first, (SELECT min(known_at) FROM "{table}" WHERE superseded_at IS NULL '
+                f"AND {happened} < first + INTERVAL 1 DAY) FROM "
+                f'(SELECT CAST(min({happened}) AS DATE) AS first FROM "{table}")'
+            ).fetchall()[0]
+        )
         if known is not None and known <= looked:
             found[FeedAge(table)] = (today - np.datetime64(first, "D")).astype("float64")
     return found

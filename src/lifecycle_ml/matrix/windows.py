@@ -283,10 +283,10 @@ class Values:
         self._cuts, self._snapshots, self._conditions = cuts, snapshots, conditions
         seen, asked = Seen.read(values)
         account, word = (_whole(values[name])[0] for name in ("account", "word"))
-        identity = _identities(values["counted"])
-        order = np.lexsort((identity, account))
+        whose = _key(account, _identities(values["counted"]))
+        order = np.argsort(whose, kind="stable")
         slot_of = np.empty(len(order), dtype="int64")
-        starts = _starts(_pairs(account[order], identity[order]))
+        starts = _starts(whose[order])
         slot_of[order] = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))
         self._account = account[order][starts]
         first = np.searchsorted(self._account, snapshots.account)
@@ -340,13 +340,13 @@ class Values:
         first, last = self._slots
         for part in _chunks(last - first):
             snapshot, slot = _expand(first[part], last[part])
-            begin, end = low[part][snapshot], high[part][snapshot]
+            begin, end = low[part], high[part]
             hit = np.zeros(len(slot), dtype=bool)
             for further in range(int(((end - 1) // WORD - begin // WORD).max(initial=-1)) + 1):
-                word = begin // WORD + further
-                inside = word <= (end - 1) // WORD
-                mask = np.where(inside, _mask(begin, end, word), np.uint64(0))
-                hit |= (bits[np.minimum(word, len(bits) - 1), slot] & mask) != 0
+                word = np.minimum(begin // WORD + further, len(bits) - 1)
+                # Beyond the last word of a window nothing is left of it.
+                mask = np.where(begin // WORD + further < len(bits), _mask(begin, end, word), np.uint64(0))
+                hit |= (bits[word[snapshot], slot] & mask[snapshot]) != 0
             total[part] = np.bincount(snapshot[hit], minlength=part.stop - part.start)
         return total
 
@@ -438,8 +438,6 @@ def _instants(column: pa.ChunkedArray) -> tuple[Array, Array]:
 
 def _identities(column: pa.ChunkedArray) -> Array:
     """Number different values; the numbers mean nothing else."""
-    if pa.types.is_integer(column.type):
-        return np.asarray(column).astype("int64")
     encoded = column.combine_chunks().dictionary_encode()
     return np.asarray(encoded.indices).astype("int64")
 
@@ -450,18 +448,11 @@ def _key(major: Array, minor: Array) -> Array:
     return key
 
 
-def _pairs(major: Array, minor: Array) -> Array:
-    return np.column_stack([major, minor])
-
-
 def _starts(sorted_keys: Array) -> Array:
     """Return where runs of equal keys begin."""
     if not len(sorted_keys):
         return np.zeros(0, dtype="int64")
-    differs = sorted_keys[1:] != sorted_keys[:-1]
-    if differs.ndim > 1:
-        differs = differs.any(axis=1)
-    return np.concatenate([[0], np.flatnonzero(differs) + 1])
+    return np.concatenate([[0], np.flatnonzero(sorted_keys[1:] != sorted_keys[:-1]) + 1])
 
 
 def _expand(low: Array, high: Array) -> tuple[Array, Array]:
