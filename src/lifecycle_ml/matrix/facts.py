@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import ibis
@@ -43,6 +43,7 @@ Partial = tuple[str, str | None, str | None]
 Array = npt.NDArray[Any]
 
 
+@lru_cache(maxsize=4096)
 def is_fact(leaf: Rows) -> bool:
     """Whether a leaf looks at facts: rows dated by one column, whose other columns stay as they appear."""
     schema = SCHEMAS[leaf.table]

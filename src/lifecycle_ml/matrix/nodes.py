@@ -476,6 +476,7 @@ def _parse(table: str, text: str) -> Parsed:
     return Parsed(tree, kind)
 
 
+@lru_cache(maxsize=4096)
 def columns_of(table: str, text: str) -> frozenset[str]:
     """Return the columns (and `as_of`) an expression names."""
     return frozenset(node.name for node in _parse(table, text).tree.find_all(exp.Column))
