@@ -12,7 +12,7 @@ not happen, or is found done and not done again.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import partial
 from importlib.metadata import version
@@ -22,26 +22,22 @@ import pandas as pd
 
 from lifecycle_ml.actions.checkpoints import renewal_of
 from lifecycle_ml.actions.plan import ActionEvent, ended_in_episode, plan_actions
-from lifecycle_ml.actions.rulebook import ActionRules, load_action_rules
 from lifecycle_ml.actions.stages import stages_of
 from lifecycle_ml.actions.triggers import Fired, fire_triggers
 from lifecycle_ml.check import PROVISIONAL, CheckReport, check
-from lifecycle_ml.errors import ConfigError, TableError
-from lifecycle_ml.health.config import HealthConfig, load_health
+from lifecycle_ml.errors import TableError
 from lifecycle_ml.health.document import health_document
 from lifecycle_ml.health.scored import accounts_of, scored_table
 from lifecycle_ml.health.state import HealthState, next_states
 from lifecycle_ml.matrix.build import build_matrix
-from lifecycle_ml.matrix.feature import FeatureSet
-from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.models.bundle import Bundle
 from lifecycle_ml.monitor.config import load_monitoring
 from lifecycle_ml.monitor.verdict import watch
 from lifecycle_ml.outcomes.recipe import Recipe, load_recipe
 from lifecycle_ml.outcomes.snapshots import population
-from lifecycle_ml.promotion.training import champion, folder_of, train
+from lifecycle_ml.promotion.training import train
 from lifecycle_ml.reasons.explain import Explanations, explain
-from lifecycle_ml.reasons.taxonomy import Taxonomy, load_taxonomy
+from lifecycle_ml.rulebook import CHURN, EXPANSION, Rulebook, load_rulebook, load_rules, served_by, untrained
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.store.reading import Served, compose, make_receipt, plain
 from lifecycle_ml.store.rows import Before, Publication, StoredReading
@@ -50,7 +46,6 @@ from lifecycle_ml.tables.examine import examine
 from lifecycle_ml.tables.source import Tables, read_tables
 from lifecycle_ml.workspace import Workspace
 
-CHURN, EXPANSION = "churn", "expansion"
 COLORS = ("red", "yellow", "green")
 HISTORY_WEEKS = 12
 """Weekly as_of dates replayed into an empty store, so that colours start with a past."""
@@ -62,32 +57,6 @@ Past = Mapping[str, Before]
 
 def _quiet(_step: str, _done: int, _total: int) -> None:
     """Show no progress."""
-
-
-@dataclass(frozen=True)
-class Rulebook:
-    """All that turns tables into readings, loaded once and checked against one another.
-
-    `bundles` holds what serves, by recipe; expansion is missing where its recipe lacks a table it needs.
-    """
-
-    workspace: Workspace
-    features: FeatureSet
-    recipe: Recipe
-    bundles: Mapping[str, Bundle]
-    taxonomy: Taxonomy
-    health: HealthConfig
-    actions: ActionRules
-
-    @property
-    def churn(self) -> Bundle:
-        """What answers for churn."""
-        return self.bundles[CHURN]
-
-    @property
-    def models(self) -> dict[str, dict[str, str] | None]:
-        """Name, version and digest of what serves, None where nothing does."""
-        return {name: _named(self.bundles.get(name)) for name in (CHURN, EXPANSION)}
 
 
 @dataclass(frozen=True)
@@ -157,18 +126,18 @@ def run_nightly(
             "nothing is published. See the sources of "
             f"{', '.join(sorted(recipe.needs))} in features/sources, and the as-of date."
         )
-    _load_rules(workspace, tables, {})
+    load_rules(workspace, tables, {})
     store = Store.open(settings.store_url)
     try:
         latest = store.current()
-        untrained = _untrained(workspace, settings, tables) if may_train else []
-        run = None if untrained else _Run(load_rulebook(workspace, settings, tables), store, tables, progress)
+        waiting = untrained(workspace, settings, tables) if may_train else []
+        run = None if waiting else _Run(load_rulebook(workspace, settings, tables), store, tables, progress)
         if run is not None and latest is not None and run.only_watched_not(latest, as_of, now):
             return run.finish(latest, watching=watching)
         # An as_of older than what readers see is kept as history: it moves neither them nor any action.
         current = latest is None or as_of >= latest.as_of
         publication = store.begin(as_of, _midnight(as_of), now, "nightly" if current else "history")
-        for name in untrained:
+        for name in waiting:
             train(workspace, settings, name, tables, as_of, progress=progress)
         run = run or _Run(load_rulebook(workspace, settings, tables), store, tables, progress)
         history = run.replay(as_of) if latest is None else 0
@@ -178,57 +147,6 @@ def run_nightly(
     finally:
         store.close()
     return RunSummary(**counts, history=history, bundles=run.rules.bundles)
-
-
-def load_rulebook(
-    workspace: Workspace,
-    settings: Settings,
-    tables: Tables,
-    served: Mapping[str, Bundle] | None = None,
-) -> Rulebook:
-    """Load the rooms' configuration and what serves: `served`, or the champions.
-
-    Raises: UserError for the first rule that cannot be, ConfigError where nothing serves for churn.
-    """
-    bundles = served
-    if bundles is None:
-        champions = {recipe.name: champion(settings, recipe.name) for recipe in _trained(workspace, tables)}
-        bundles = {name: bundle for name, bundle in champions.items() if bundle is not None}
-    if CHURN not in bundles:
-        raise ConfigError(
-            f"nothing serves for recipe {CHURN!r}; run `lifecycle train {CHURN}` or `lifecycle run`."
-        )
-    return _load_rules(workspace, tables, bundles)
-
-
-def _load_rules(workspace: Workspace, tables: Tables, bundles: Mapping[str, Bundle]) -> Rulebook:
-    every = load_features(workspace)
-    return Rulebook(
-        workspace=workspace,
-        features=every.available(tables),
-        recipe=load_recipe(workspace, CHURN),
-        bundles=bundles,
-        taxonomy=load_taxonomy(workspace, every.names),
-        health=load_health(workspace, every.names),
-        actions=load_action_rules(workspace, every.names),
-    )
-
-
-def _trained(workspace: Workspace, tables: Tables) -> list[Recipe]:
-    """Return the recipes that readings need and whose tables are there."""
-    recipes = [load_recipe(workspace, name) for name in (CHURN, EXPANSION)]
-    return [recipe for recipe in recipes if recipe.needs.issubset(tables.names)]
-
-
-def _untrained(workspace: Workspace, settings: Settings, tables: Tables) -> list[str]:
-    """Return the recipes to train: nothing serves, or rules do, but never twice on the same data."""
-    found = []
-    for recipe in _trained(workspace, tables):
-        serving = champion(settings, recipe.name)
-        seen = serving is not None and serving.data.get("fingerprint") == tables.fingerprint
-        if serving is None or (serving.source == "rules" and not seen):
-            found.append(recipe.name)
-    return found
 
 
 @dataclass(frozen=True)
@@ -481,22 +399,12 @@ def refresh_readings(
         past, latest = past_of(store, recipe, as_of), store.current()
     finally:
         store.close()
-    served = None if latest is None else _served(settings, latest.digests["models"])
+    served = None if latest is None else served_by(settings, latest.digests["models"])
     rules = load_rulebook(workspace, settings, tables, served)
     spine = population(tables, rules.recipe, [as_of], account_ids=list(account_ids))
     matrix = build_matrix(tables, rules.features, spine)
     readings = read_accounts(rules, _accounts(tables, as_of), matrix, as_of, _midnight(as_of), now, past)
     return {reading.account_id: reading for reading in readings.stored}
-
-
-def _served(settings: Settings, models: Mapping[str, Mapping[str, str] | None]) -> dict[str, Bundle]:
-    return {
-        name: replace(
-            Bundle.load(folder_of(settings, model["digest"]), model["digest"]), version=model["version"]
-        )
-        for name, model in models.items()
-        if model is not None
-    }
 
 
 def _scored(
@@ -526,12 +434,6 @@ def _accounts(tables: Tables, as_of: date) -> pd.DataFrame:
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     columns = list(frame.columns)
     return [dict(zip(columns, row, strict=True)) for row in frame.itertuples(index=False, name=None)]
-
-
-def _named(bundle: Bundle | None) -> dict[str, str] | None:
-    if bundle is None:
-        return None
-    return {"name": bundle.name, "version": bundle.version or "unregistered", "digest": bundle.digest}
 
 
 def _midnight(day: date) -> datetime:
