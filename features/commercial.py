@@ -1,14 +1,38 @@
 """What was sold, until when, and whether it is paid."""
 
-from lifecycle_ml import IN_FORCE, Feature, count, days_until, largest, latest, mean, present, total
-from lifecycle_ml.matrix.measures import only_if, smallest
+from lifecycle_ml import (
+    IN_FORCE,
+    Feature,
+    count,
+    days_since,
+    days_until,
+    distinct,
+    greatest,
+    largest,
+    latest,
+    mean,
+    present,
+    share,
+    total,
+)
+from lifecycle_ml.matrix.measures import days_since_first, first, only_if, smallest
 
 seats = total("contracts", "seats", where=IN_FORCE)
 arr = total("contracts", "arr", where=IN_FORCE)
 days_to_renewal = days_until("contracts", "ends_on", where=IN_FORCE)
 OVERDUE = "paid_on IS NULL AND due_on < as_of"
+# Meaningful use, and the people behind ready-made sums, as in usage.py.
+USED = "coalesce(kind, 'use') NOT IN ('admin', 'export')"
+active_users = greatest(
+    distinct("usage_events", "user_id", where=USED, days=28),
+    largest("usage_events", "users", where=USED, days=28),
+)
+# A term that has begun: what is signed for later is not yet a renewal.
+BEGUN = "starts_on <= as_of AND coalesce(is_recurring, TRUE)"
 # Only a contract with an end is renewed; evergreen ones run on.
 ENDING = f"{IN_FORCE} AND ends_on IS NOT NULL"
+# What is added later runs to the end of the term that was there before.
+days_into_term = days_since_first("contracts", "starts_on", where=ENDING)
 
 # The notice of the contract that ends last, -1 where it has none: another contract's is no substitute.
 notice_or_none = latest(
@@ -197,13 +221,19 @@ FEATURES = (
     ),
     Feature(
         name="days_paid_late_364d",
-        value=mean("invoices", "greatest(days_between(due_on, paid_on), 0)", on="paid_on", days=364),
+        value=mean(
+            "invoices",
+            "greatest(days_between(due_on, paid_on), 0)",
+            where="due_on IS NOT NULL",
+            on="paid_on",
+            days=364,
+        ),
         unit="days",
         null_means="none",
         direction="raises",
         category="budget_eliminated",
-        says="Invoices of the last 364 days were paid {value} days late on average",
-        says_one="Invoices of the last 364 days were paid 1 day late on average",
+        says="Invoices paid in the last 364 days were {value} days late on average",
+        says_one="Invoices paid in the last 364 days were 1 day late on average",
     ),
     Feature(
         name="notice_given",
@@ -216,5 +246,93 @@ FEATURES = (
         for_model=False,
         says="Notice to end the contract has been given",
         says_no="No notice has been given",
+    ),
+    Feature(
+        name="arr_per_active_user",
+        value=arr / active_users,
+        unit="currency",
+        null_means="none",
+        direction="raises",
+        category="value_not_demonstrated",
+        movable=True,
+        says="{value} of recurring revenue a year for each user active in the last 28 days",
+    ),
+    Feature(
+        name="arr_change_84d",
+        value=arr / arr.before(84),
+        unit="ratio",
+        null_means="unknown",
+        direction="lowers",
+        category="budget_eliminated",
+        says="Recurring revenue is at {value} of what it was 84 days ago",
+    ),
+    Feature(
+        name="renewals_so_far",
+        value=count("contracts", where=f"renews_contract_id IS NOT NULL AND {BEGUN}"),
+        unit="renewals",
+        null_means="unknown",
+        direction="none",
+        category="context",
+        says="Renewed {value} times so far",
+        says_one="Renewed once so far",
+        says_no="Not renewed yet",
+    ),
+    Feature(
+        name="contract_age_days",
+        value=days_since("contracts", "starts_on", where=IN_FORCE),
+        unit="days",
+        null_means="unknown",
+        direction="none",
+        category="context",
+        says="The newest contract in force began {value} days ago",
+        says_one="The newest contract in force began yesterday",
+    ),
+    Feature(
+        name="term_elapsed_share",
+        value=days_into_term / (days_into_term + days_to_renewal),
+        unit="share",
+        null_means="not_applicable",
+        direction="none",
+        category="context",
+        says="{value} of the contract term has passed",
+    ),
+    Feature(
+        # Days to renewal look at the contract that ends last; this sees those that end before it.
+        name="arr_ending_90d_share",
+        value=total("contracts", "arr", where=f"{ENDING} AND days_between(as_of, ends_on) <= 90") / arr,
+        unit="share",
+        null_means="unknown",
+        direction="none",
+        category="context",
+        says="{value} of recurring revenue is under contracts that end in the next 90 days",
+    ),
+    Feature(
+        name="plan_first",
+        value=first("contracts", "plan", on="starts_on"),
+        unit="category",
+        null_means="unknown",
+        direction="none",
+        category="context",
+        says="Began with the plan {value}",
+    ),
+    Feature(
+        name="invoices_late_share_364d",
+        value=share("invoices", where="paid_on > due_on OR paid_on IS NULL", of="due_on < as_of", days=364),
+        unit="share",
+        null_means="none",
+        direction="raises",
+        category="budget_eliminated",
+        movable=True,
+        says="{value} of the invoices of the last 364 days that fell due were or are late",
+    ),
+    Feature(
+        name="overdue_amount_share",
+        value=total("invoices", "amount", where=OVERDUE) / arr,
+        unit="share",
+        null_means="unknown",
+        direction="raises",
+        category="budget_eliminated",
+        movable=True,
+        says="Overdue invoices amount to {value} of a year's recurring revenue",
     ),
 )

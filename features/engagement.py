@@ -1,12 +1,30 @@
 """Who stands behind us at the customer, and whether we still talk."""
 
-from lifecycle_ml import Feature, change, count, days_since, latest, own_past
+from lifecycle_ml import (
+    Feature,
+    change,
+    count,
+    days_since,
+    distinct,
+    first_of,
+    largest,
+    latest,
+    mean,
+    own_past,
+    present,
+    share,
+)
+from lifecycle_ml.matrix.measures import among_peers, days_since_first, only_if, slope, streak
 
 THERE = "left_on IS NULL"
 MEETING = "kind IN ('meeting', 'executive_meeting', 'business_review', 'renewal_meeting')"
 
 meetings = count("touchpoints", where=MEETING, days=84)
 emails_in = count("touchpoints", where="kind = 'email_in'", days=84)
+# What takes the customer's time: our own mails do not.
+TOUCH = f"{MEETING} OR kind = 'email_in'"
+touches = count("touchpoints", where=TOUCH, days=28)
+contacts_reached = distinct("touchpoints", "contact_id", days=84)
 
 FEATURES = (
     Feature(
@@ -140,5 +158,150 @@ FEATURES = (
         category="value_not_demonstrated",
         movable=True,
         says="The latest recommendation score is {value}",
+    ),
+    Feature(
+        name="days_since_champion_left",
+        value=days_since("contacts", "left_on", where="role = 'champion'"),
+        unit="days",
+        null_means="none",
+        direction="lowers",
+        category="champion_left",
+        says="A champion left {value} days ago",
+        says_one="A champion left yesterday",
+    ),
+    Feature(
+        name="champion_tenure_days",
+        value=days_since_first("contacts", "joined_on", where=f"role = 'champion' AND {THERE}"),
+        unit="days",
+        null_means="none",
+        direction="lowers",
+        category="champion_left",
+        says="A champion has been there for {value} days",
+        says_one="The champion joined yesterday",
+        says_null="No champion at the customer",
+    ),
+    Feature(
+        name="emails_in_share_84d",
+        value=share(
+            "touchpoints", where="kind = 'email_in'", of="kind IN ('email_in', 'email_out')", days=84
+        ),
+        unit="share",
+        null_means="none",
+        direction="lowers",
+        category="champion_left",
+        movable=True,
+        says="{value} of the mails of the last 84 days came from the customer",
+    ),
+    Feature(
+        name="contacts_reached_84d",
+        value=contacts_reached,
+        usual=own_past(contacts_reached),
+        unit="contacts",
+        null_means="unknown",
+        direction="lowers",
+        category="poor_stakeholder_ownership",
+        movable=True,
+        says="{value} contacts in touch with us in the last 84 days; usually {usual}",
+        says_one="1 contact in touch with us in the last 84 days; usually {usual}",
+    ),
+    Feature(
+        name="meetings_change_84d",
+        value=change(meetings),
+        unit="ratio",
+        null_means="unknown",
+        direction="lowers",
+        category="poor_stakeholder_ownership",
+        movable=True,
+        says="Meetings in the last 84 days are at {value} of what is usual for this account",
+    ),
+    Feature(
+        name="meetings_peers",
+        value=among_peers(meetings),
+        unit="share",
+        null_means="unknown",
+        direction="lowers",
+        category="poor_stakeholder_ownership",
+        says="More meetings were held than with {value} of comparable customers",
+    ),
+    Feature(
+        name="periods_in_touch",
+        value=streak(present("touchpoints", where=TOUCH, days=28)),
+        unit="periods",
+        null_means="unknown",
+        direction="lowers",
+        category="poor_stakeholder_ownership",
+        movable=True,
+        says="A meeting or a mail from the customer in each of the last {value} periods of 28 days",
+        says_one="A meeting or a mail from the customer in the last 28 days, but not in the 28 before",
+        says_no="No meeting and no mail from the customer in the last 28 days",
+    ),
+    Feature(
+        name="touch_trend_168d",
+        value=slope(touches) / own_past(touches, windows=5),
+        unit="share",
+        null_means="unknown",
+        direction="lowers",
+        category="poor_stakeholder_ownership",
+        movable=True,
+        says="Over the last 168 days meetings and mails of the customer changed by {value} of what is usual "
+        "every 28 days",
+    ),
+    Feature(
+        name="no_show_share_168d",
+        value=share("touchpoints", where="kind = 'no_show'", of=f"{MEETING} OR kind = 'no_show'", days=168),
+        unit="share",
+        null_means="none",
+        direction="raises",
+        category="poor_stakeholder_ownership",
+        movable=True,
+        says="The customer missed {value} of the meetings of the last 168 days",
+    ),
+    Feature(
+        name="days_since_last_executive_meeting",
+        value=days_since("touchpoints", where="kind = 'executive_meeting'"),
+        unit="days",
+        null_means="none",
+        direction="raises",
+        category="poor_stakeholder_ownership",
+        movable=True,
+        says="The last meeting with an executive was {value} days ago",
+        says_one="The last meeting with an executive was yesterday",
+        says_null="No meeting with an executive on record",
+    ),
+    Feature(
+        name="business_review_against_cadence",
+        # Who never had a review has been waiting for one from the start.
+        value=only_if(
+            first_of(days_since("touchpoints", where="kind = 'business_review'"), days_since("accounts")),
+            count("touchpoints") + 1,
+        )
+        / largest("accounts", "review_cadence_days"),
+        unit="ratio",
+        null_means="unknown",
+        direction="raises",
+        category="value_not_demonstrated",
+        movable=True,
+        says="The time without a business review is {value} of the interval agreed for reviews",
+    ),
+    Feature(
+        name="nps_mean_364d",
+        value=mean("touchpoints", "value", where="kind = 'nps'", days=364),
+        unit="points",
+        null_means="none",
+        direction="lowers",
+        category="value_not_demonstrated",
+        movable=True,
+        says="Recommendation scores of the last 364 days average {value}",
+    ),
+    Feature(
+        name="nps_change",
+        value=latest("touchpoints", "value", where="kind = 'nps'")
+        - mean("touchpoints", "value", where="kind = 'nps'"),
+        unit="points",
+        null_means="none",
+        direction="lowers",
+        category="value_not_demonstrated",
+        movable=True,
+        says="The latest recommendation score differs from the account's average by {value} points",
     ),
 )

@@ -1,9 +1,11 @@
 """How the account got started: the plan that was agreed and what became of it."""
 
-from lifecycle_ml import Feature, count, first_of, largest, share
+from lifecycle_ml import IN_FORCE, Feature, count, days_since, first_of, greatest, largest, share, total
 from lifecycle_ml.matrix.measures import only_if
 
 has_activation = count("milestones", where="is_activation")
+tenure = days_since("accounts")
+seats = total("contracts", "seats", where=IN_FORCE)
 
 FEATURES = (
     Feature(
@@ -70,5 +72,45 @@ FEATURES = (
         movable=True,
         says="{value} trainings held in the last 84 days",
         says_one="1 training held in the last 84 days",
+    ),
+    Feature(
+        name="days_to_activation",
+        # Some start before the account is written down.
+        value=only_if(
+            greatest(tenure - days_since("milestones", "completed_on", where="is_activation"), 0),
+            count("milestones", where="is_activation AND completed_on IS NOT NULL"),
+        ),
+        unit="days",
+        null_means="not_applicable",
+        direction="raises",
+        category="failed_onboarding",
+        says="Activation took {value} days",
+        says_one="Activation took 1 day",
+        says_no="Activation was achieved on the first day",
+    ),
+    Feature(
+        name="onboarding_standstill_days",
+        # Of a finished onboarding nothing is expected.
+        value=only_if(
+            first_of(days_since("milestones", "completed_on"), tenure),
+            count("milestones", where="completed_on IS NULL"),
+        ),
+        unit="days",
+        null_means="not_applicable",
+        direction="raises",
+        category="failed_onboarding",
+        movable=True,
+        says="Onboarding is not finished, and no milestone was reached for {value} days",
+        says_one="Onboarding is not finished; the last milestone was reached yesterday",
+    ),
+    Feature(
+        name="trainings_per_seat_364d",
+        value=count("touchpoints", where="kind = 'training'", days=364) / seats,
+        unit="trainings per seat",
+        null_means="unknown",
+        direction="lowers",
+        category="failed_onboarding",
+        movable=True,
+        says="{value} trainings per seat in the last 364 days",
     ),
 )

@@ -1,6 +1,6 @@
 """What happens at the customer outside our product."""
 
-from lifecycle_ml import Feature, count
+from lifecycle_ml import Feature, count, days_since
 
 FEATURES = (
     Feature(
@@ -107,5 +107,67 @@ FEATURES = (
         category="context",
         says="The customer spoke of {value} broader needs in the last 84 days",
         says_one="The customer spoke of a broader need in the last 84 days",
+    ),
+    Feature(
+        name="days_since_competitor_mention",
+        value=days_since("signals", where="kind = 'competitor_mention'"),
+        unit="days",
+        null_means="none",
+        direction="lowers",
+        category="competitive_displacement",
+        says="A competitor was last mentioned {value} days ago",
+        says_one="A competitor was last mentioned yesterday",
+    ),
+    Feature(
+        name="days_since_budget_cut",
+        value=days_since("signals", where="kind = 'budget_cut'"),
+        unit="days",
+        null_means="none",
+        direction="lowers",
+        category="budget_eliminated",
+        says="A budget cut was last reported {value} days ago",
+        says_one="A budget cut was last reported yesterday",
+    ),
+    Feature(
+        name="days_since_layoffs",
+        value=days_since("signals", where="kind = 'layoffs'"),
+        unit="days",
+        null_means="none",
+        direction="lowers",
+        category="budget_eliminated",
+        says="Layoffs were last reported {value} days ago",
+        says_one="Layoffs were last reported yesterday",
+    ),
+    Feature(
+        name="days_since_merger",
+        value=days_since("signals", where="kind = 'merger'"),
+        unit="days",
+        null_means="none",
+        direction="lowers",
+        category="company_closed_or_merged",
+        says="A merger was last reported {value} days ago",
+        says_one="A merger was last reported yesterday",
+    ),
+    Feature(
+        name="days_since_closure",
+        value=days_since("signals", where="kind = 'closure'"),
+        unit="days",
+        null_means="none",
+        direction="lowers",
+        category="company_closed_or_merged",
+        says="The company's closure was last reported {value} days ago",
+        says_one="The company's closure was last reported yesterday",
+    ),
+    Feature(
+        name="days_since_growth_signal",
+        value=days_since(
+            "signals", where="kind IN ('hiring_related', 'new_department', 'new_initiative', 'broader_need')"
+        ),
+        unit="days",
+        null_means="none",
+        direction="none",
+        category="context",
+        says="The last sign of growth was seen {value} days ago",
+        says_one="The last sign of growth was seen yesterday",
     ),
 )

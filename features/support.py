@@ -1,12 +1,27 @@
 """What went wrong, how badly, and what the product could not do."""
 
-from lifecycle_ml import IN_FORCE, Feature, count, first_of, largest, mean, own_past, total
+from lifecycle_ml import (
+    IN_FORCE,
+    Feature,
+    count,
+    days_since,
+    first_of,
+    largest,
+    latest,
+    mean,
+    own_past,
+    share,
+    total,
+)
+from lifecycle_ml.matrix.measures import among_peers
 
 OPEN = "closed_at IS NULL"
 SEVERE = "severity <= 2"
 
 seats = total("contracts", "seats", where=IN_FORCE)
 severe = count("tickets", where=SEVERE, days=84)
+tickets = count("tickets", days=84)
+days_to_close = mean("tickets", "days_between(opened_at, closed_at)", on="closed_at", days=168)
 
 FEATURES = (
     Feature(
@@ -34,7 +49,7 @@ FEATURES = (
     ),
     Feature(
         name="tickets_per_seat_84d",
-        value=count("tickets", days=84) / seats,
+        value=tickets / seats,
         unit="tickets per seat",
         null_means="unknown",
         direction="raises",
@@ -117,5 +132,102 @@ FEATURES = (
         category="context",
         says="{value} requests for premium capabilities in the last 168 days",
         says_one="1 request for a premium capability in the last 168 days",
+    ),
+    Feature(
+        name="tickets_per_seat_28d",
+        value=count("tickets", days=28) / seats,
+        unit="tickets per seat",
+        null_means="unknown",
+        direction="raises",
+        category="service_support_failure",
+        movable=True,
+        says="{value} tickets per seat in the last 28 days",
+    ),
+    Feature(
+        name="tickets_per_seat_peers",
+        value=among_peers(tickets / seats),
+        unit="share",
+        null_means="unknown",
+        direction="raises",
+        category="service_support_failure",
+        says="More tickets per seat than at {value} of comparable customers",
+    ),
+    Feature(
+        name="severe_share_168d",
+        value=share("tickets", where=SEVERE, days=168),
+        unit="share",
+        null_means="none",
+        direction="raises",
+        category="service_support_failure",
+        movable=True,
+        says="{value} of the tickets of the last 168 days were severe",
+    ),
+    Feature(
+        name="days_since_last_severe_ticket",
+        value=days_since("tickets", where=SEVERE),
+        unit="days",
+        null_means="none",
+        direction="lowers",
+        category="service_support_failure",
+        says="The last severe ticket was opened {value} days ago",
+        says_one="The last severe ticket was opened yesterday",
+    ),
+    Feature(
+        name="open_tickets_per_seat",
+        value=count("tickets", where=OPEN) / seats,
+        unit="tickets per seat",
+        null_means="unknown",
+        direction="raises",
+        category="service_support_failure",
+        movable=True,
+        says="{value} tickets per seat are open",
+    ),
+    Feature(
+        name="days_to_close_168d",
+        value=days_to_close,
+        usual=own_past(days_to_close, windows=1),
+        unit="days",
+        null_means="none",
+        direction="raises",
+        category="service_support_failure",
+        movable=True,
+        says="Tickets closed in the last 168 days had been open for {value} days on average; {usual} in the "
+        "168 days before",
+        says_one="Tickets closed in the last 168 days had been open for 1 day on average; {usual} in the 168 "
+        "days before",
+        says_no="Tickets closed in the last 168 days were closed on the day they came; {usual} days in the "
+        "168 days before",
+    ),
+    Feature(
+        name="reopened_share_364d",
+        value=share("tickets", where="reopened_at IS NOT NULL", days=364),
+        unit="share",
+        null_means="none",
+        direction="raises",
+        category="service_support_failure",
+        movable=True,
+        says="{value} of the tickets of the last 364 days were opened again",
+    ),
+    Feature(
+        name="csat_latest",
+        value=first_of(
+            latest("tickets", "csat", on="closed_at"),
+            latest("touchpoints", "value", where="kind = 'csat'"),
+        ),
+        unit="points",
+        null_means="none",
+        direction="lowers",
+        category="service_support_failure",
+        movable=True,
+        says="The latest score for satisfaction with support is {value}",
+    ),
+    Feature(
+        name="feature_gap_share_364d",
+        value=share("tickets", where="kind = 'feature_gap'", days=364),
+        unit="share",
+        null_means="none",
+        direction="raises",
+        category="missing_product_capability",
+        says="{value} of the tickets of the last 364 days ask for missing functions",
     ),
 )

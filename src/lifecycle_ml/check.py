@@ -236,6 +236,8 @@ def _is_hit(finding: Finding, feature: Feature, lacking: frozenset[str]) -> bool
         return table in lacking
     if finding.rule in {"column_absent", "column_empty"}:
         return f"{table}.{column}" in lacking
+    if finding.rule == "as_of_today" and not feature.rests_on_today:
+        return False  # who its peers are may be as of today, its value is not
     if finding.rule in _SHAKY:
         whole = column is None or column == "known_at"
         return table in feature.tables if whole else (table, column) in feature.columns

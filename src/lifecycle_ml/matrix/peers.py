@@ -65,10 +65,18 @@ def positions(whole: pd.DataFrame, values: pd.DataFrame, compared: Mapping[str, 
     for name in compared:
         group = pd.factorize(values[f"{name}.group"])[0]
         place = _group(looks, group)
-        band = _bands(place, values[f"{name}.size"].to_numpy(dtype="float64"), counted)
-        found = _position(_group(place, band), values[f"{name}.value"].to_numpy(dtype="float64"), counted)
+        size, value = (_rounded(values[f"{name}.{part}"]) for part in ("size", "value"))
+        band = _bands(place, size, counted)
+        found = _position(_group(place, band), value, counted)
         answer[name] = found[asked]
     return pd.DataFrame(answer, index=whole.loc[asked, "row"].to_numpy()).sort_index()
+
+
+def _rounded(values: pd.Series) -> _Array:
+    """Keep some twelve digits, so that what is equal but for the last bit of a ratio counts as equal."""
+    mantissa, exponent = np.frexp(values.to_numpy(dtype="float64"))
+    rounded: _Array = np.ldexp(np.round(mantissa * 2.0**40) / 2.0**40, exponent)
+    return rounded
 
 
 def _group(major: _Array, minor: _Array) -> _Array:

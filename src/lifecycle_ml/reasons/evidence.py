@@ -179,6 +179,8 @@ def quote_evidence(signs: Signs, row: int, category: int, *, outright: bool = Fa
     for at, feature in enumerate(signs.features):
         if feature.category != name or not signs.bad[row, at]:
             continue
+        if feature.sentence(signs.values[at][row]) is None:
+            continue  # a true comparison of what is usual alone, of a value that is not known, says nothing
         push = float(signs.relative[row, at])
         if push > 0:
             strong.append((not (outright and signs.met[row, at]), -push, at))
