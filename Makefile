@@ -2,6 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ENV := .venv/.installed
+SPARK := .venv/.spark
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+  --no-emit-index-url
 
 export OMP_WAIT_POLICY := PASSIVE
 
@@ -14,16 +18,21 @@ $(ENV): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "lifecycle_ml needs Python 3.11 or later; name one with make PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(INSTALL) --no-compile --require-hashes -r requirements.lock
+	$(INSTALL) --editable .
 	@$(BIN)/python -c "import lightgbm" 2>/dev/null || { echo "LightGBM needs the OpenMP runtime:" \
 	  "apt-get install libgomp1 (macOS: brew install libomp)"; exit 1; }
 	@touch $(ENV)
 
+# Half a gigabyte that only the tests on Spark need.
+$(SPARK): $(ENV) spark.lock
+	$(INSTALL) --no-compile --require-hashes -r spark.lock
+	@touch $(SPARK)
+
 demo: $(ENV) ## simulate a company, train, score, and serve it on 127.0.0.1:8000
 	$(BIN)/lifecycle demo
 
-test: $(ENV) ## run the tests: the fast ones first, then the slow ones
+test: $(SPARK) ## run the tests: the fast ones first, then the slow ones
 	$(BIN)/pytest -n 2 -m "not slow"
 	$(BIN)/pytest -n 2 --dist loadgroup -m slow
 
@@ -41,9 +50,11 @@ format: $(ENV) ## format the code and mend what the linter can
 bench: $(ENV) ## run the benchmarks (long); results go to docs/benchmarks.md by hand
 	$(BIN)/python -m benchmarks
 
-lock: ## renew requirements.lock (needs uv on the PATH)
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
-	  --no-annotate --no-header --no-emit-index-url -o requirements.lock
+lock: ## renew requirements.lock and spark.lock (needs uv on the PATH)
+	$(LOCK) pyproject.toml --extra dev --extra postgres -o requirements.lock
+	$(PYTHON) -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	  print(*project["optional-dependencies"]["spark"], sep="\n")' \
+	  | $(LOCK) - -o spark.lock
 
 clean: ## remove the virtual environment and what the tools left
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

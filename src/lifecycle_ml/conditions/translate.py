@@ -120,9 +120,9 @@ def _build(node: exp.Expr, table: Any) -> Any:
 def _compare(operation: Any, left: Any, right: Any) -> Any:
     """Apply a binary operation; a yes/no value met by a number counts as 1 or 0."""
     if left.type().is_boolean() and right.type().is_numeric():
-        left = left.cast("int8")
+        left = left.cast("int32")
     elif right.type().is_boolean() and left.type().is_numeric():
-        right = right.cast("int8")
+        right = right.cast("int32")
     return operation(left, right)
 
 

@@ -125,7 +125,7 @@ def summable(value: Any) -> Any:
     """Return a value whose sum is exact in any order."""
     kind = value.type()
     if kind.is_boolean():
-        return value.cast("int64")
+        return value.cast("int32")
     exact = kind.is_integer() or (kind.is_decimal() and kind.scale is not None and kind.scale <= DIGITS)
     return value if exact else value.cast(NUMBER)
 
@@ -138,7 +138,7 @@ def countable(value: Any) -> Any:
 def comparable(value: Any) -> Any:
     """Return a value with a largest and a smallest: yes as 1, instants as their UTC day."""
     if value.type().is_boolean():
-        return value.cast("int8")
+        return value.cast("int32")
     return countable(value)
 
 

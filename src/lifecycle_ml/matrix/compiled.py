@@ -15,23 +15,33 @@ import ibis.expr.operations as ops
 import pandas as pd
 import pyarrow as pa
 
+from lifecycle_ml.tables.engine import fetch
 from lifecycle_ml.tables.source import Tables
 
-MOST = 32
-"""Questions kept; a process asks a handful, a test run some more."""
+MOST = 256
+"""Questions kept; the standard features put some 25 for one set of tables."""
 
 _kept: OrderedDict[Hashable, str] = OrderedDict()
 
 
 def place(tables: Tables, name: str, rows: pd.DataFrame) -> ibis.Table:
-    """Put rows into a table of this name beside the canonical ones, in place of earlier rows."""
-    connection = tables.backend.con
-    connection.register("rows_handed_over", pa.Table.from_pandas(rows, preserve_index=False))
-    try:
-        connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM rows_handed_over")
-    finally:
-        connection.unregister("rows_handed_over")
-    placed: ibis.Table = tables.backend.table(name)
+    """Put rows into a table of this name beside the canonical ones, in place of earlier rows.
+
+    Instants are naive UTC there as here, whatever the time zone of this process.
+    """
+    backend, arriving = tables.backend, pa.Table.from_pandas(rows, preserve_index=False)
+    if backend.name == "pyspark":
+        # By way of pandas, Ibis reads instants as local time, and one hour of the year twice.
+        backend._session.createDataFrame(arriving).createOrReplaceTempView(name)  # noqa: SLF001
+    elif backend.name == "duckdb":
+        backend.con.register("rows_handed_over", arriving)
+        try:
+            backend.con.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM rows_handed_over")
+        finally:
+            backend.con.unregister("rows_handed_over")
+    else:
+        return ibis.memtable(arriving)
+    placed: ibis.Table = backend.table(name)
     return placed
 
 
@@ -41,8 +51,12 @@ def ask(tables: Tables, key: Hashable, question: Callable[[], ibis.Table]) -> pd
     `key` says all that the question rests on beside the tables' names, columns and types: the same key and
     tables of the same shape are the same text. Rows come in no particular order.
     """
-    frame: pd.DataFrame = tables.backend.con.execute(text_of(tables, key, question)).df()
-    return frame
+    backend = tables.backend
+    if backend.name == "duckdb":
+        frame: pd.DataFrame = backend.con.execute(text_of(tables, key, question)).df()
+        return frame
+    # Rows put beside the tables of a warehouse have no name that could be kept.
+    return fetch(backend, text_of(tables, key, question) if backend.name == "pyspark" else question())
 
 
 def text_of(tables: Tables, key: Hashable, question: Callable[[], ibis.Table]) -> str:

@@ -109,7 +109,7 @@ def _distinct(placed: ibis.Table, members: ibis.Table, column: str, wanted: Mapp
     valued = placed.mutate(value=value).filter(~value.isnull())
     bases = {where: f"b{i}" for i, where in enumerate(dict.fromkeys(leaf.where for leaf in wanted.values()))}
     hits = {
-        base: _expression(valued, where).cast("int8").max() if where else (valued.count() > 0).cast("int8")
+        base: _expression(valued, where).cast("int32").max() if where else (valued.count() > 0).cast("int32")
         for where, base in bases.items()
     }
     seen = _joined(valued.group_by([*_TILE, "value"]).aggregate(**hits), members, wanted.values())

@@ -52,7 +52,7 @@ class Evaluator:
                 today = self._wide.as_of.date()
                 return (today.delta(self._leaf(measure.date), unit="day") - measure.date.ago).cast("float64")
             case YesNo():
-                return (self.value(measure.of) > 0).cast("int8").cast("float64")
+                return (self.value(measure.of) > 0).cast("int32").cast("float64")
             case Arithmetic():
                 return self._arithmetic(measure)
             case Choice():

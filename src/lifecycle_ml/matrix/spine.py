@@ -13,6 +13,7 @@ from lifecycle_ml.conditions.translate import to_ibis
 from lifecycle_ml.matrix.compiled import ask, place
 from lifecycle_ml.matrix.measures import IN_FORCE
 from lifecycle_ml.tables.clock import as_known
+from lifecycle_ml.tables.engine import fetch
 from lifecycle_ml.tables.schema import SCHEMAS
 from lifecycle_ml.tables.source import Tables
 
@@ -39,7 +40,7 @@ def customers(
     dates = _dates(as_of_dates, known_at)
     if dates.empty:
         return _typed(pd.DataFrame({name: [] for name in COLUMNS}))
-    grid = ibis.memtable(dates)
+    grid = place(tables, "spine_dates", dates)
     contracts = tables["contracts"]
     accounts = tables["accounts"]
     if account_ids is not None:
@@ -53,7 +54,7 @@ def customers(
     paying = paying.filter(paying.arr > 0)
     here = as_known(accounts.cross_join(grid), SCHEMAS["accounts"])
     spine = paying.semi_join(here, ["account_id", "as_of"]).select("account_id", "as_of")
-    return _known(tables.backend.to_pandas(spine), dates)
+    return _known(fetch(tables.backend, spine), dates)
 
 
 def known_accounts(
@@ -64,8 +65,8 @@ def known_accounts(
     Grain, time and errors as for `customers`.
     """
     dates = _dates(as_of_dates, known_at)
-    here = as_known(tables["accounts"].cross_join(ibis.memtable(dates)), SCHEMAS["accounts"])
-    return _known(tables.backend.to_pandas(here.select("account_id", "as_of").distinct()), dates)
+    here = as_known(tables["accounts"].cross_join(place(tables, "spine_dates", dates)), SCHEMAS["accounts"])
+    return _known(fetch(tables.backend, here.select("account_id", "as_of").distinct()), dates)
 
 
 def active_accounts(
@@ -85,7 +86,7 @@ def active_accounts(
     dates = _dates(as_of_dates, known_at)
     if dates.empty:
         return _typed(pd.DataFrame({name: [] for name in COLUMNS}))
-    grid = ibis.memtable(dates)
+    grid = place(tables, "spine_dates", dates)
     events = tables["usage_events"]
     events = events.filter(to_ibis(where, events, "meaningful"))
     seen = as_known(events.cross_join(grid), SCHEMAS["usage_events"])
@@ -93,11 +94,11 @@ def active_accounts(
     recent = recent.select("account_id", "as_of").distinct()
     here = as_known(tables["accounts"].cross_join(grid), SCHEMAS["accounts"]).select("account_id", "as_of")
     if "parent_account_id" not in tables.provided("accounts"):
-        found = tables.backend.to_pandas(recent.semi_join(here, ["account_id", "as_of"]))
+        found = fetch(tables.backend, recent.semi_join(here, ["account_id", "as_of"]))
     else:
-        everyone = _known(tables.backend.to_pandas(here.distinct()), dates)
+        everyone = _known(fetch(tables.backend, here.distinct()), dates)
         members = rolled_up(tables, own_rows(everyone))
-        used = tables.backend.to_pandas(recent).rename(columns={"account_id": "member"})
+        used = fetch(tables.backend, recent).rename(columns={"account_id": "member"})
         used["as_of"] = used["as_of"].astype("datetime64[us]")
         members["as_of"] = members["as_of"].astype("datetime64[us]")
         members["account_id"] = everyone["account_id"].to_numpy()[members["row"]]

@@ -48,7 +48,8 @@ def cast(column: Column, name: str, sql_type: str) -> str:
     if target is Type.TEXTS:
         if kind == "text":
             return (
-                f"list_filter(list_transform(string_split_regex(trim({q}::VARCHAR, '[] '), '[,;|]'), "
+                # DuckDB writes lists in brackets, Postgres in braces.
+                f"list_filter(list_transform(string_split_regex(trim({q}::VARCHAR, '[]{{}} '), '[,;|]'), "
                 "lambda x: trim(x, ' \"'''))"
                 ", lambda x: x <> '')"
             )

@@ -71,7 +71,7 @@ def cut(tables: Tables, as_of: date, known_at: datetime | None = None) -> Tables
         spined = table.mutate(as_of=ibis.timestamp(midnight), known_until=ibis.timestamp(until))
         kept[name] = as_known(spined, schema).select(*table.columns).mutate(superseded_at=_no_instant())
     return Tables.of(
-        _materialised(kept),
+        _materialised(tables.backend, kept),
         provided={name: tables.provided(name) for name in tables.names},
         versioned=frozenset(),
         findings=tables.findings,
@@ -82,11 +82,13 @@ def _no_instant() -> Any:
     return ibis.null("timestamp(6)")
 
 
-def _materialised(tables: Mapping[str, ibis.Table]) -> ibis.BaseBackend:
+def _materialised(engine: Any, tables: Mapping[str, ibis.Table]) -> ibis.BaseBackend:
     """Copy the tables into a DuckDB of their own, so that nothing cut away can be reached from there."""
+    from lifecycle_ml.tables.engine import fetch_arrow
+
     backend = ibis.duckdb.connect()
     for name, table in tables.items():
-        backend.con.register("arriving", table.to_pyarrow())
+        backend.con.register("arriving", fetch_arrow(engine, table))
         backend.con.execute(f'CREATE TABLE "{name}" AS SELECT * FROM arriving')
         backend.con.unregister("arriving")
     return backend

@@ -15,6 +15,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from lifecycle_ml.errors import TableError, did_you_mean
+from lifecycle_ml.tables.postgres import copy_rows, is_there
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 
@@ -45,12 +46,16 @@ class Source:
         last = tokens[-1]
         return self.text[: last.start] if last.text == ";" else self.text
 
-    def reads(self) -> tuple[str, ...]:
-        """Names of the raw tables the SELECT reads."""
+    def reads(self) -> tuple[exp.Table, ...]:
+        """Return the raw tables the SELECT reads, sorted by name, with the schema they are written with."""
         query = sqlglot.parse_one(self.query, read="duckdb")
         inner = {cte.alias for cte in query.find_all(exp.CTE)}
-        named = {table.name for table in query.find_all(exp.Table) if table.name}
-        return tuple(sorted(named - inner))
+        found = {
+            exp.Table(**{part: table.args.get(part) for part in ("this", "db", "catalog")})
+            for table in query.find_all(exp.Table)
+            if table.name and (table.db or table.name not in inner)
+        }
+        return tuple(sorted(found, key=lambda table: table.sql(dialect="duckdb")))
 
     def line_of(self, column: str | None) -> str:
         """Say where to change `column`: the line that names it last, else the line of the SELECT."""
@@ -74,6 +79,15 @@ class Raw:
     where: str
     engine: Any = None
 
+    def holds(self, table: exp.Table) -> bool:
+        """Whether there is such a raw table; of those in another schema only Postgres can tell beforehand."""
+        listed = table.name.lower() in {name.lower() for name in self.names}
+        if self.engine is None or (listed and not table.db):
+            return listed
+        if self.engine.name == "postgres":
+            return is_there(self.engine.con, table)
+        return bool(table.db)
+
     def stage(self, source: Source) -> str:
         """Make the source's rows available on the DuckDB connection and return what to select from.
 
@@ -83,6 +97,8 @@ class Raw:
         try:
             if self.engine is None:
                 self.connection.execute(f"CREATE VIEW {staged} AS {source.query}")
+            elif self.engine.name == "postgres":
+                copy_rows(self.engine.con, source.query, self.connection, staged)
             else:
                 answer = self.engine.sql(source.query, dialect="duckdb").to_pyarrow()
                 self.connection.register("arriving", answer)
@@ -99,6 +115,8 @@ class Raw:
         self.connection.execute("DROP SCHEMA raw CASCADE")
         if "source" in {row[0] for row in self.connection.execute("SHOW DATABASES").fetchall()}:
             self.connection.execute("DETACH source")
+        if self.engine is not None:
+            self.engine.disconnect()
 
 
 def plain(error: Exception) -> str:
@@ -128,6 +146,12 @@ def _open_engine(url: str, connection: Any) -> Raw:
             return Raw(connection, _attach(address, connection), where)
         engine = ibis.connect(url)
         return Raw(connection, frozenset(engine.list_tables()), where, engine)
+    except ImportError as error:
+        extra = {"postgres": "lifecycle_ml[postgres]", "postgresql": "lifecycle_ml[postgres]"}
+        raise TableError(
+            f"LIFECYCLE_SOURCE_URL: {where} needs a driver that is not installed: {error}. "
+            f"pip install '{extra.get(scheme, f'ibis-framework[{scheme}]')}'"
+        ) from error
     except Exception as error:
         # Addresses hold passwords; messages end up in logs.
         said = plain(error).replace(url, f"{scheme}://…").replace(address, "…")
@@ -205,8 +229,8 @@ def raw_from_frames(frames: Mapping[str, pd.DataFrame], connection: Any) -> Raw:
 
 def missing_raw(source: Source, raw: Raw) -> str | None:
     """Say which raw table a source reads and the raw side lacks, or None when all are there."""
-    known = {name.lower() for name in raw.names}
-    missing = [name for name in source.reads() if name.lower() not in known]
+    missing = [table for table in source.reads() if not raw.holds(table)]
     if not missing:
         return None
-    return f"{raw.where} has no table {missing[0]!r}.{did_you_mean(missing[0], raw.names)}"
+    name = missing[0].sql(dialect="duckdb")
+    return f"{raw.where} has no table {name!r}.{did_you_mean(name, raw.names)}"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -27,7 +30,7 @@ REQUIRED_TABLES = ("accounts",)
 
 
 class Tables:
-    """The canonical tables of one company on an Ibis backend (DuckDB).
+    """The canonical tables of one company on an Ibis backend: DuckDB, or what `tables_on` wraps.
 
     `tables["tickets"]` is an Ibis table with every column of the schema (optional ones the source lacks are
     NULL, or their default), `known_at` (timestamp, never NULL) and `superseded_at` (timestamp at which a
@@ -41,11 +44,15 @@ class Tables:
         provided: Mapping[str, frozenset[str]],
         versioned: frozenset[str],
         findings: tuple[Finding, ...],
+        tables: Mapping[str, ibis.Table] | None = None,
     ) -> None:
         self.backend = backend
         self.findings = findings
         self._provided = dict(provided)
         self._versioned = versioned
+        if tables is not None:
+            self._tables = dict(tables)
+            return
         with warnings.catch_warnings():
             # ibis 12 still calls DuckDB's older name for this.
             warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)
@@ -59,9 +66,10 @@ class Tables:
         provided: Mapping[str, frozenset[str]],
         versioned: frozenset[str],
         findings: tuple[Finding, ...],
+        tables: Mapping[str, ibis.Table] | None = None,
     ) -> Tables:
-        """Wrap canonical tables that already lie on `backend`."""
-        return cls(backend, provided=provided, versioned=versioned, findings=findings)
+        """Wrap canonical tables that already lie on `backend`: those named so, or the expressions given."""
+        return cls(backend, provided=provided, versioned=versioned, findings=findings, tables=tables)
 
     def __repr__(self) -> str:
         return f"Tables({', '.join(self.names)})"
@@ -96,7 +104,12 @@ class Tables:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over the content, independent of row order, file format and engine."""
+        """sha256 over the content, independent of row order and of where the raw tables lay.
+
+        Raises: TableError for tables that lie on another engine than DuckDB.
+        """
+        if self.backend.name != "duckdb":
+            raise TableError(f"tables on {self.backend.name} have no fingerprint; read_tables() gives one.")
         digest = hashlib.sha256()
         for name in sorted(self._tables):
             columns = ", ".join(quoted(column) for column in self._tables[name].columns)
@@ -123,7 +136,7 @@ def survey_tables(workspace: Workspace, settings: Settings) -> Tables:
 
     Raises: TableError only if the source itself cannot be opened.
     """
-    backend = _duckdb(settings.threads)
+    backend = _duckdb(settings.threads, settings.memory)
     raw = open_raw(settings.source_url, backend.con)
     sources = {name: Source.read(name, path) for name, path in workspace.sources().items()}
     return _load(backend, raw, sources)
@@ -146,11 +159,16 @@ def tables_from_frames(frames: Mapping[str, pd.DataFrame]) -> Tables:
     return tables
 
 
-def _duckdb(threads: int | None) -> Any:
+def _duckdb(threads: int | None, memory: str = "") -> Any:
     backend = ibis.duckdb.connect()
     backend.con.execute("SET TimeZone = 'UTC'")
     if threads is not None:
         backend.con.execute(f"SET threads = {int(threads)}")
+    if memory:
+        backend.con.execute(f"SET memory_limit = '{memory}'")
+        # Not into the folder somebody happens to stand in.
+        spilled = Path(tempfile.gettempdir()) / f"lifecycle_ml_{os.getpid()}"
+        backend.con.execute(f"SET temp_directory = '{spilled}'")
     return backend
 
 
@@ -381,12 +399,13 @@ def _filled(
         # `NULL AS team` says on purpose that there is none.
         if family(types[column.name][1]) == "null":
             continue
-        if count or not rows or _may_be_empty(column):
+        if count or not rows or may_be_empty(column):
             filled.add(column.name)
         else:
             empty.append(column.name)
     return frozenset(filled), empty
 
 
-def _may_be_empty(column: Column) -> bool:
+def may_be_empty(column: Column) -> bool:
+    """Whether a column counts as filled although it is empty in every row: nothing has happened yet."""
     return column.required or column.clock not in {"row", "today"}

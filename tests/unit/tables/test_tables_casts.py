@@ -69,10 +69,17 @@ def test_a_value_that_cannot_be_turned_is_an_error_and_never_a_gap(column, given
 
 
 @pytest.mark.parametrize(
-    "given", [["budget", "sponsor"], "budget, sponsor", "['budget', 'sponsor']", '["budget","sponsor"]']
+    "given",
+    [
+        ["budget", "sponsor"],
+        "budget, sponsor",
+        "['budget', 'sponsor']",
+        '["budget","sponsor"]',
+        "{budget,sponsor}",
+    ],
 )
 def test_a_list_may_be_written_as_text(given):
-    """CSV has no lists; commas, brackets and JSON are understood."""
+    """CSV has no lists; commas, brackets, braces and JSON are understood."""
     frame = ACCOUNTS.assign(handoff_missing=[given])
     assert list(tables_from_frames({"accounts": frame})["accounts"].handoff_missing.execute()[0]) == [
         "budget",

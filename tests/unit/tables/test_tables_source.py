@@ -4,11 +4,13 @@ import gzip
 from datetime import date
 
 import duckdb
+import ibis
 import pandas as pd
 import pytest
 
 from lifecycle_ml.errors import TableError
 from lifecycle_ml.settings import Settings
+from lifecycle_ml.tables.engine import tables_on
 from lifecycle_ml.tables.schema import SCHEMAS
 from lifecycle_ml.tables.source import read_tables, survey_tables, tables_from_frames
 from lifecycle_ml.workspace import Workspace, load_workspace, standard_root
@@ -125,6 +127,27 @@ def test_sources_are_transpiled_to_sqlite(company, tmp_path):
     )
     settings = Settings.read(tmp_path, {"LIFECYCLE_SOURCE_URL": f"sqlite://{tmp_path}/raw.sqlite"})
     assert read_tables(workspace, settings)["contracts"].arr.sum().execute() == 1200
+
+
+def test_a_driver_that_is_not_installed_is_named_with_what_installs_it(company, tmp_path, monkeypatch):
+    """An address is right, and yet nothing can be read."""
+    workspace, _ = company
+
+    def connect(url):
+        raise ModuleNotFoundError("No module named 'psycopg'")
+
+    monkeypatch.setattr(ibis, "connect", connect)
+    settings = Settings.read(tmp_path, {"LIFECYCLE_SOURCE_URL": "postgres://reader:secret@db/company"})
+    with pytest.raises(
+        TableError, match=r"No module named 'psycopg'\. pip install 'lifecycle_ml\[postgres\]'"
+    ):
+        read_tables(workspace, settings)
+
+
+def test_tables_in_duckdb_are_read_and_not_asked_where_they_lie():
+    """There is one way to them, and it checks every row."""
+    with pytest.raises(TableError, match="LIFECYCLE_SOURCE_URL=duckdb:///"):
+        tables_on(ibis.duckdb.connect())
 
 
 def test_instants_with_a_zone_become_utc():
