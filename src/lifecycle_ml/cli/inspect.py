@@ -1,14 +1,14 @@
-"""Commands that look without changing anything: check, features, doctor, export-openapi."""
+"""Commands that look without changing anything: check, doctor, export-openapi."""
 
 from __future__ import annotations
 
 import json
 from contextlib import closing
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle_ml.cli.screen import say, say_json, show_table
+from lifecycle_ml.cli.screen import say, say_json
 from lifecycle_ml.errors import ConfigError, LifecycleError, UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -73,67 +73,6 @@ def _check_rules(workspace: Workspace) -> int:
     load_action_rules(workspace, features.names)
     load_monitoring(workspace)
     return len(features.names)
-
-
-def list_features(workspace: Workspace, *, as_json: bool) -> None:
-    """List every feature the workspace defines."""
-    from lifecycle_ml.matrix.load import load_features
-
-    features = load_features(workspace)
-    rows = [
-        [
-            item.name,
-            item.unit,
-            item.category,
-            item.direction,
-            item.null_means,
-            "yes" if item.movable else "no",
-        ]
-        for item in features
-    ]
-    columns = ["name", "unit", "category", "direction", "null means", "movable"]
-    if as_json:
-        say_json([dict(zip(columns, row, strict=True)) for row in rows])
-    else:
-        show_table(f"{len(rows)} features", columns, rows)
-
-
-def show_feature(workspace: Workspace, name: str) -> None:
-    """Show one feature."""
-    from lifecycle_ml.matrix.load import load_features
-
-    item = load_features(workspace)[name]
-    say(item.name)
-    for label, value in (
-        ("measures", item.value),
-        ("usual", item.usual),
-        ("unit", item.unit),
-        ("null means", item.null_means),
-        (
-            "churn risk",
-            {"raises": "more of it raises it", "lowers": "more of it lowers it"}.get(item.direction),
-        ),
-        ("category", item.category),
-        ("reads", ", ".join(f"{table}.{column}" for table, column in sorted(item.columns))),
-        ("says", item.says),
-    ):
-        say(f"  {label:11} {'–' if value is None else value}")
-
-
-def build(
-    workspace: Workspace, settings: Settings, as_of: date, known_at: datetime | None, out: Path
-) -> None:
-    """Write the matrix of all customers to a Parquet file."""
-    from lifecycle_ml.matrix.build import build_matrix, customers
-    from lifecycle_ml.matrix.load import load_features
-    from lifecycle_ml.tables.source import read_tables
-
-    tables = read_tables(workspace, settings)
-    features = load_features(workspace).available(tables)
-    matrix = build_matrix(tables, features, customers(tables, [as_of], known_at))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    matrix.to_parquet(out, index=False)
-    say(f"{out}: {len(matrix):,} customers as of {as_of}, {len(features)} features.")
 
 
 def doctor(workspace: Workspace, settings: Settings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -31,16 +31,26 @@ def say_json(document: Any) -> None:
 
 
 def show_table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
 ) -> None:
-    """Print a table; columns named in `right` hold numbers."""
+    """Print a table; columns named in `right` hold numbers, those in `whole` are never broken into lines."""
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=column in whole)
     for row in rows:
         table.add_row(*[Text("" if cell is None else str(cell)) for cell in row])
     console = _out if _out.is_terminal else Console(width=150, highlight=False)
     console.print(table)
+
+
+def is_narrow() -> bool:
+    """Tell whether a person looks at a terminal in which many columns would be broken into pieces."""
+    return _out.is_terminal and _out.width < 130
 
 
 @contextmanager

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from datetime import date, datetime
 
 import pandas as pd
 import pytest
 
 from lifecycle_ml.matrix.build import build_matrix
+from lifecycle_ml.matrix.examples import read_table
 from lifecycle_ml.matrix.feature import Feature, FeatureSet
-from lifecycle_ml.tables.schema import SCHEMAS, Type
 from lifecycle_ml.tables.source import tables_from_frames
 
 ACCOUNTS = """
@@ -20,33 +19,10 @@ B          | 2023-01-01
 """
 
 
-def read(text):
-    """Turn a table written with | between columns into a frame of texts, empty cells null."""
-    lines = ["|".join(cell.strip() for cell in line.split("|")) for line in text.strip().splitlines()]
-    frame = pd.read_csv(io.StringIO("\n".join(lines)), sep="|", dtype="str")
-    return frame.where(frame.notna(), None)
-
-
-def typed(name, frame):
-    """Give the columns their canonical types."""
-    types = {c.name: c.type for c in SCHEMAS[name].columns} | {"known_at": Type.INSTANT}
-    for column in frame.columns:
-        match types[column]:
-            case Type.DATE | Type.INSTANT:
-                frame[column] = pd.to_datetime(frame[column], format="ISO8601").astype("datetime64[us]")
-            case Type.WHOLE | Type.NUMBER:
-                frame[column] = pd.to_numeric(frame[column])
-            case Type.YES_NO:
-                frame[column] = frame[column].map({"yes": True, "no": False}).astype("boolean")
-            case Type.TEXTS:
-                frame[column] = [None if v is None else v.split() for v in frame[column]]
-    return frame
-
-
 def company(**tables):
     """Make canonical tables from texts; accounts A and B exist unless given."""
     tables = {"accounts": ACCOUNTS} | tables
-    return tables_from_frames({name: typed(name, read(text)) for name, text in tables.items()})
+    return tables_from_frames({name: read_table(name, text) for name, text in tables.items()})
 
 
 def spine_of(as_of, accounts=("A", "B"), known_at=None):
