@@ -56,7 +56,7 @@ def interpreted(spark):
 
 @pytest.mark.parametrize(
     ("kinds", "companies", "how"),
-    [(KINDS, 3, interpreted), (SOME_KINDS, 1, nullcontext)],
+    [(KINDS, 2, interpreted), (SOME_KINDS, 1, nullcontext)],
     ids=["all", "compiled"],
 )
 def test_every_kind_of_measure_is_the_same_on_spark(spark, kinds, companies, how):

@@ -29,7 +29,7 @@ def test_an_unknown_variable_is_named_with_the_nearest_right_one() -> None:
 @pytest.mark.parametrize("memory", ["2", "much", "2 gigabytes", "'; DROP TABLE x"])
 def test_memory_must_be_a_number_and_a_unit(memory: str) -> None:
     """It goes into DuckDB's own setting, so nothing else may."""
-    with pytest.raises(ConfigError, match="LIFECYCLE_MEMORY is .*; give a number and a unit"):
+    with pytest.raises(ConfigError, match=r"LIFECYCLE_MEMORY is .*; give a number and a unit"):
         Settings.read(ROOT, environ={"LIFECYCLE_MEMORY": memory})
 
 

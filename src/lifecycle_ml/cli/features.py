@@ -63,7 +63,9 @@ def list_features(
         "notes": lambda _, feature: _notes(feature),
     }
     # What was asked for is the same in every line, unless it is one table of several.
-    left_out = [key for key in ("family", "category") if asked[key]] + ["unit", "reads", "notes"] * is_narrow()
+    left_out = {key for key in ("family", "category") if asked[key]}
+    if is_narrow():
+        left_out |= {"unit", "reads", "notes"}
     shown = {key: cell for key, cell in columns.items() if key not in left_out}
     only = ", ".join(f"{key} {value}" for key, value in asked.items() if value is not None)
     show_table(
@@ -361,10 +363,11 @@ def _show_families(
     show_table("Worked examples", columns, rows, columns[1:])
     held = sum(proof.holds for proof in proofs)
     examples = len({(proof.example.family, proof.example.number) for proof in proofs})
-    say(f"{examples} examples, {held} of {len(proofs)} values as expected.")
+    say(f"{_counted(examples, 'example')}, {held} of {len(proofs)} values as expected.")
     if unproven:
         shown = ", ".join(unproven[:20]) + (f" and {len(unproven) - 20} more" if len(unproven) > 20 else "")
-        say(f"{len(unproven)} features have no example in features/examples/: {shown}.")
+        lacking = f"{_counted(len(unproven), 'feature')} {'has' if len(unproven) == 1 else 'have'}"
+        say(f"{lacking} no example in features/examples/: {shown}.")
     else:
         say("Every feature has an example." if len(wanted) > 1 else "It has an example.")
 

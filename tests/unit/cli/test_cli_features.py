@@ -165,8 +165,8 @@ def test_what_is_as_expected_is_counted_and_what_has_no_example_is_named(folder)
 
     assert done.exit_code == 0
     assert "1 question waits for an answer; usually none" in done.stdout
-    assert "1 examples, 2 of 2 values as expected." in done.stdout
-    assert "1 features have no example in features/examples/: bugs_28d." in done.stdout
+    assert "1 example, 2 of 2 values as expected." in done.stdout
+    assert "1 feature has no example in features/examples/: bugs_28d." in done.stdout
 
 
 def test_a_wrong_expectation_fails_with_what_came_and_how_it_reads(folder):
