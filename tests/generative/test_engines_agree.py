@@ -96,7 +96,7 @@ def test_the_catalogue_is_the_same_on_both(frames, delay):
     tables = tables_from_frames(frames)
     features = CATALOGUE.available(tables)
     measures = {f.name: f.value for f in features} | {
-        f"{f.name}{USUAL}": f.usual for f in features if f.usual
+        f"{f.name}{USUAL}": f.usual for f in features if f.usual is not None
     }
     inner = {name: m.of if isinstance(m, Peers) else m for name, m in measures.items()}
     assert_engines_agree(frames, inner, delay)

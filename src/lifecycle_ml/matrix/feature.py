@@ -78,9 +78,16 @@ class Feature:
                     f"feature {self.name!r}: a position among peers is a whole feature; calculate inside "
                     "among_peers(...), not with it."
                 )
+        if self.usual is not None and self.usual.kind in {"text", "date"}:
+            raise wrong(
+                f"feature {self.name!r}: what is usual is a number; this measure holds {self.usual.kind}."
+            )
+        for key in ("movable", "for_model"):
+            if not isinstance(getattr(self, key), bool):
+                raise wrong(f"feature {self.name!r}: {key} is {getattr(self, key)!r}; write True or False.")
         if self.value.kind == "date":
             raise wrong(f"feature {self.name!r}: a date is no feature; use days_since() or days_until().")
-        if not self.unit.strip():
+        if not isinstance(self.unit, str) or not self.unit.strip():
             raise wrong(f"feature {self.name!r}: unit is missing.")
         for key, choices in (
             ("null_means", NULL_MEANS),
@@ -100,14 +107,22 @@ class Feature:
         allowed = {"value"} | ({"usual"} if self.usual is not None else set())
         for key in ("says", "says_one", "says_no", "says_null"):
             text = getattr(self, key)
-            if text is None:
+            if text is None and key != "says":
                 continue
-            if not text.strip():
-                raise wrong(f"feature {self.name!r}: {key} is empty.")
+            if not isinstance(text, str) or not text.strip():
+                shown = "empty" if isinstance(text, str) else repr(text)
+                raise wrong(f"feature {self.name!r}: {key} is {shown}; write a sentence.")
             try:
-                named = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+                fields = [field for field in string.Formatter().parse(text) if field[1] is not None]
             except ValueError as error:
                 raise wrong(f"feature {self.name!r}: {key}: {error}.") from error
+            named = {str(name) for _, name, _, _ in fields}
+            for _, name, form, conversion in fields:
+                if form or conversion:
+                    raise wrong(
+                        f"feature {self.name!r}: {key} says how to write {{{name}}}; leave that out, "
+                        "numbers are written as people write them."
+                    )
             for extra in sorted(named - allowed):
                 hint = " Give usual= to use {usual}." if extra == "usual" else did_you_mean(extra, allowed)
                 raise wrong(f"feature {self.name!r}: {key} names {{{extra}}}, which is not there.{hint}")
@@ -195,7 +210,7 @@ def _lacks(measure: Measure, tables: Tables) -> frozenset[str]:
         return _lacks(measure.of, tables)
     if isinstance(measure, Choice):
         # One of several is enough; where none is there, all of them are what could be added.
-        missing = [_lacks(child, tables) for child in measure.of if any(leaves(child))]
+        missing = [_lacks(child, tables) for child in measure.of if tuple(leaves(child))]
         return frozenset[str]().union(*missing) if all(missing) else frozenset()
     return frozenset[str]().union(*(_lacks(child, tables) for child in measure.children))
 

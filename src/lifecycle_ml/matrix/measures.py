@@ -27,15 +27,17 @@ from lifecycle_ml.matrix.nodes import (
     Peers,
     Root,
     Rows,
+    Series,
     Slope,
     Spread,
     Streak,
     YesNo,
     as_measure,
+    is_whole,
     leaves,
     wrong,
 )
-from lifecycle_ml.tables.schema import SCHEMAS
+from lifecycle_ml.tables.schema import SCHEMAS, Type
 
 __all__ = [
     "IN_FORCE",
@@ -215,18 +217,14 @@ def days_since(
     table: str, on: str | None = None, *, where: str | None = None, days: int | None = None, ago: int = 0
 ) -> Measure:
     """Calendar days from the latest row to as_of: 1 for yesterday; null where there is none."""
-    schema = SCHEMAS.get(table)
-    column = on or (schema.happened if schema else None) or AS_OF
-    return DaysSince(Rows("largest", table, column, where, on, days, ago))
+    return DaysSince(Rows("largest", table, on or _dated("days_since", table), where, on, days, ago))
 
 
 def days_since_first(
     table: str, on: str | None = None, *, where: str | None = None, days: int | None = None, ago: int = 0
 ) -> Measure:
     """Calendar days from the earliest row to as_of: 1 for yesterday; null where there is none."""
-    schema = SCHEMAS.get(table)
-    column = on or (schema.happened if schema else None) or AS_OF
-    return DaysSince(Rows("smallest", table, column, where, on, days, ago))
+    return DaysSince(Rows("smallest", table, on or _dated("days_since_first", table), where, on, days, ago))
 
 
 def days_until(table: str, column: str, *, where: str | None = None, ago: int = 0) -> Measure:
@@ -246,7 +244,18 @@ def first_of(*measures: Measure | float) -> Measure:
 
 def only_if(measure: Measure, condition: Measure) -> Measure:
     """Return the measure where the condition is above zero, else null."""
-    return OnlyIf(measure, condition)
+    return OnlyIf(as_measure(measure), as_measure(condition))
+
+
+def _dated(name: str, table: str) -> str:
+    """Return the date column of a table's rows. Raises: DefinitionError where they have none of their own."""
+    schema = SCHEMAS.get(table)
+    if schema is None:
+        return AS_OF  # Rows says that there is no such table
+    if schema.happened is None:
+        dates = [column.name for column in schema.columns if column.type is Type.DATE]
+        raise wrong(f"{name}({table!r}): rows of {table} have no date of their own; say on={dates[0]!r}.")
+    return schema.happened
 
 
 def own_past(measure: Measure, windows: int = 3) -> Measure:
@@ -276,7 +285,7 @@ def streak(measure: Measure, windows: int = 12) -> Measure:
     """How many windows in a row, from the latest back, the measure was above zero; at most `windows`.
 
     `streak(1 - present(table, days=7))` counts weeks without a row. Windows that began before the account or
-    the table's first row end it; null where the latest did.
+    the table's first row, or have no value, end it; null where the latest is of that kind.
     """
     return Streak(measure, *_series("streak", measure, windows, 2))
 
@@ -296,10 +305,16 @@ def calendar(part: Part) -> Measure:
 
 def _series(name: str, measure: Measure, windows: int, least: int) -> tuple[int, int]:
     """Check what a series of windows is taken of, and return their number and length."""
+    if not isinstance(measure, Measure):
+        raise wrong(f"{name}(): {measure!r} is no measure; start from count(), total(), …")
+    if isinstance(measure, Series) or any(isinstance(child, Series) for child in measure.children):
+        raise wrong(
+            f"{name}(): a series of windows cannot be taken of another; take it of what that is made of."
+        )
     lengths = {leaf.days for leaf in leaves(measure) if leaf.days is not None}
     if len(lengths) != 1:
         raise wrong(f"{name}(): all windows must have one length, these have {sorted(lengths) or 'none'}.")
-    if not isinstance(windows, int) or windows < least:
+    if not is_whole(windows) or windows < least:
         raise wrong(f"{name}(): windows is {windows!r}; give a whole number from {least}.")
     return windows, lengths.pop()
 
@@ -312,6 +327,9 @@ def among_peers(measure: Measure, group: Measure | None = None, size: Measure | 
     aside. Equals count half. Null where the measure is null or fewer than ten peers have it. Only a whole
     feature can be a position: calculate first, then compare.
     """
+    for given in (measure, group, size):
+        if given is not None and not isinstance(given, Measure):
+            raise wrong(f"among_peers(): {given!r} is no measure; start from count(), total(), …")
     group = latest("accounts", "segment") if group is None else group
     size = total("contracts", "arr", where=IN_FORCE) if size is None else size
     return Peers(measure, group, size)

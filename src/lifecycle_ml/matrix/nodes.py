@@ -77,6 +77,18 @@ class Measure:
     def __rtruediv__(self, other: float) -> Measure:
         return Arithmetic("/", as_measure(other), self)
 
+    def __neg__(self) -> Measure:
+        return Arithmetic("-", Constant(0), self)
+
+    def __bool__(self) -> bool:
+        """Refuse `a and b`, `if a`: Python would take one of them and forget the other."""
+        raise wrong("measures are not joined with and, or, not; say it in where=, or use only_if(a, b).")
+
+    def _compare(self, other: object) -> bool:
+        raise wrong(f"a measure is not compared with {other!r} here; say it in where=, or in a rule.")
+
+    __lt__ = __le__ = __gt__ = __ge__ = _compare
+
 
 @dataclass(frozen=True)
 class Rows(Measure):
@@ -100,12 +112,18 @@ class Rows(Measure):
         if self.verb != "count" and self.column is None:
             raise wrong(f"{place}: which column? Name one.")
         for name, value, least in (("days", self.days, 1), ("ago", self.ago, 0)):
-            if value is not None and (not isinstance(value, int) or value < least):
+            if value is not None and (not is_whole(value) or value < least):
                 raise wrong(f"{place}: {name} is {value!r}; give a whole number of days from {least}.")
+        for name, text in (("where", self.where), ("the column", self.column), ("on", self.on)):
+            if text is not None and not isinstance(text, str):
+                raise wrong(f"{place}: {name} is {text!r}; write it as a text, in quotes.")
         self._check_expressions(place)
 
     def _check_expressions(self, place: str) -> None:
         happened = SCHEMAS[self.table].happened
+        for text in (self.where, self.column):
+            if text is not None:
+                _check_values(self.table, text, place)
         if self.where is not None and parsed(self.table, self.where, place).kind not in {"yes_no", None}:
             raise wrong(
                 f"{place}: where={self.where!r} is a value, not a condition; compare it with something."
@@ -171,6 +189,8 @@ class Rows(Measure):
 
     def before(self, days: int) -> Rows:
         """Return the same measure as of `days` earlier."""
+        if not is_whole(days) or days < 0:
+            raise wrong(f"before({days!r}): give a whole number of days from 0.")
         return replace(self, ago=self.ago + days)
 
 
@@ -234,6 +254,8 @@ class Arithmetic(Measure):
         for side in self.children:
             if side.kind in {"text", "date"}:
                 raise wrong(f"{self.operator}: a measure holding {side.kind} cannot be calculated with.")
+        if self.operator == "/" and self.right == Constant(0):
+            raise wrong("/: nothing is divided by 0.")
 
     @property
     def children(self) -> tuple[Measure, ...]:
@@ -251,6 +273,14 @@ class Choice(Measure):
 
     how: Literal["first", "greatest"]
     of: tuple[Measure, ...]
+
+    def __post_init__(self) -> None:
+        name = "first_of" if self.how == "first" else "greatest"
+        if not self.of:
+            raise wrong(f"{name}(): of which measures? Name at least one.")
+        kinds = dict.fromkeys("number" if m.kind == "yes_no" else m.kind for m in self.of)
+        if len(kinds) > 1:
+            raise wrong(f"{name}(): one measure holds {', another '.join(kinds)}; they must be of one kind.")
 
     @property
     def kind(self) -> Kind:  # type: ignore[override]
@@ -273,6 +303,12 @@ class OnlyIf(Measure):
 
     of: Measure
     condition: Measure
+
+    def __post_init__(self) -> None:
+        if self.condition.kind in {"text", "date"}:
+            raise wrong(
+                f"only_if(): a condition is a number, above zero or not; this one is {self.condition.kind}."
+            )
 
     @property
     def kind(self) -> Kind:  # type: ignore[override]
@@ -307,6 +343,10 @@ class Series(Measure):
     of: Measure
     windows: int
     length: int
+
+    def __post_init__(self) -> None:
+        if self.of.kind in {"text", "date"}:
+            raise wrong(f"a series of windows is taken of numbers; this measure holds {self.of.kind}.")
 
     @property
     def taken(self) -> tuple[Measure, ...]:
@@ -410,6 +450,10 @@ class Peers(Measure):
     group: Measure
     size: Measure
 
+    def __post_init__(self) -> None:
+        if self.of.kind in {"text", "date"}:
+            raise wrong(f"among_peers(): a measure holding {self.of.kind} has no higher or lower.")
+
     @property
     def children(self) -> tuple[Measure, ...]:
         """What is compared, and what makes accounts comparable."""
@@ -446,7 +490,9 @@ def wrong(message: str) -> DefinitionError:
     frame = sys._getframe(1)  # noqa: SLF001 (the only way to say where a definition was written)
     room = Path(__file__).parent
     while frame.f_back is not None and (
-        Path(frame.f_code.co_filename).parent == room or frame.f_code.co_filename.startswith("<")
+        Path(frame.f_code.co_filename).parent == room
+        or frame.f_code.co_filename.startswith("<")
+        or frame.f_globals.get("__name__") == "dataclasses"
     ):
         frame = frame.f_back
     path = Path(frame.f_code.co_filename)
@@ -487,6 +533,24 @@ def _outside_coalesce(table: str, text: str) -> frozenset[str]:
     return frozenset(
         node.name for node in tree.find_all(exp.Column) if node.find_ancestor(exp.Coalesce) is None
     )
+
+
+def is_whole(value: object) -> bool:
+    """Tell whether a value is a whole number; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_values(table: str, text: str, place: str) -> None:
+    """Refuse a comparison with a value its column can never have: it would be silently false."""
+    lists = {column.name: column.values for column in SCHEMAS[table].columns if column.values}
+    for node in parsed(table, text, place).tree.find_all(exp.EQ, exp.NEQ, exp.In):
+        named = [column.name for column in node.find_all(exp.Column) if column.name in lists]
+        for literal in node.find_all(exp.Literal) if named else ():
+            if literal.is_string and literal.name not in lists[named[0]]:
+                raise wrong(
+                    f"{place}: {table}.{named[0]} is never {literal.name!r}."
+                    f"{did_you_mean(literal.name, lists[named[0]])}"
+                )
 
 
 def as_measure(value: Measure | float) -> Measure:

@@ -42,9 +42,9 @@ def tables_on(backend: Any, *names: str, workspace: Workspace | None = None, che
 
     names:     tables or views that have a canonical table's name and columns (default: all there are).
     workspace: run its `features/sources/*.sql` there instead, translated from DuckDB's dialect.
-    checked:   read the tables (events once) to count the rows rules leave out, and to find columns that are empty
-               everywhere, and versions of one key; False reads nothing, takes every column as filled and
-               looks for versions in every table but usage_events.
+    checked:   read the tables (events once) to count the rows that rules leave out, and to find columns that
+               are empty everywhere and versions of one key; False reads nothing, takes every column as filled
+               and looks for versions in every table but usage_events.
     Types:  columns are cast to the schema's types where nothing is lost (numbers to numbers, instants to
             UTC); text that should be a date or a number is an error. Columns that are not there are NULL or
             their default, `known_at` is derived where it is not given. Texts are taken as written.

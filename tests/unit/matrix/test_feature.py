@@ -49,6 +49,12 @@ def test_a_feature_is_frozen():
         ({"says": "{valu} tickets"}, "names {valu}, which is not there. Did you mean 'value'"),
         ({"says": "{value}; usually {usual}"}, "Give usual= to use {usual}"),
         ({"says": "{value tickets"}, "says: "),
+        ({"says": None}, "says is None; write a sentence"),
+        ({"says_one": 1}, "says_one is 1; write a sentence"),
+        ({"says": "{value:.2f} tickets"}, "says how to write {value}; leave that out"),
+        ({"unit": None}, "unit is missing"),
+        ({"usual": latest("accounts", "segment")}, "what is usual is a number; this measure holds text"),
+        ({"movable": "yes"}, "movable is 'yes'; write True or False"),
     ],
 )
 def test_a_wrong_feature_fails_where_it_is_written(change, says):

@@ -6,9 +6,11 @@ import pytest
 
 from lifecycle_ml.errors import DefinitionError
 from lifecycle_ml.matrix.measures import (
+    among_peers,
     change,
     count,
     days_since,
+    days_since_first,
     days_until,
     distinct,
     first_of,
@@ -16,7 +18,10 @@ from lifecycle_ml.matrix.measures import (
     largest,
     latest,
     mean,
+    only_if,
     own_past,
+    slope,
+    streak,
     total,
 )
 from lifecycle_ml.matrix.nodes import leaves
@@ -26,7 +31,7 @@ WRONG = {
     "outcomes": (lambda: count("outcomes"), "no table 'outcomes' for features"),
     "column": (lambda: total("contracts", "seat"), "no column 'seat'. Did you mean 'seats'"),
     "where": (lambda: count("tickets", where="severty = 1"), "no column 'severty'. Did you mean 'severity'"),
-    "value": (lambda: count("tickets", where="severity"), "is a value, not a condition"),
+    "no condition": (lambda: count("tickets", where="severity"), "is a value, not a condition"),
     "function": (lambda: count("tickets", where="median(severity) = 1"), "'median' is not on the list"),
     "kinds": (lambda: count("tickets", where="severity = 'high'"), "they do not compare"),
     "text sum": (lambda: total("tickets", "kind"), "does not add up"),
@@ -46,6 +51,35 @@ WRONG = {
     "past of all": (lambda: own_past(count("tickets")), "all windows must have one length"),
     "past of two": (lambda: own_past(count("tickets", days=7) / count("tickets", days=28)), "one length"),
     "no past": (lambda: change(count("tickets", days=7), windows=0), "windows is 0"),
+    "value": (
+        lambda: count("tickets", where="kind = 'bugg'"),
+        "tickets.kind is never 'bugg'. Did you mean 'bug'",
+    ),
+    "values": (
+        lambda: count("signals", where="kind IN ('merger', 'closing')"),
+        "signals.kind is never 'closing'.",
+    ),
+    "yes for days": (lambda: count("tickets", days=True), "days is True"),
+    "text for days": (lambda: count("tickets", days=28).before("28"), "before('28'): give a whole number"),
+    "into the future": (lambda: count("tickets", days=28).before(-28), "before(-28): give a whole number"),
+    "no text": (lambda: count("tickets", where=1), "where is 1; write it as a text, in quotes"),
+    "undated since": (lambda: days_since("milestones"), "have no date of their own; say on='due_on'"),
+    "undated first": (lambda: days_since_first("contracts"), "have no date of their own; say on='starts_on'"),
+    "no table since": (
+        lambda: days_since("ticket"),
+        "no table 'ticket' for features. Did you mean 'tickets'",
+    ),
+    "divided by 0": (lambda: count("tickets") / 0, "nothing is divided by 0"),
+    "and": (lambda: count("tickets") and count("contacts"), "not joined with and, or, not"),
+    "above": (lambda: count("tickets") > 3, "not compared with 3 here; say it in where="),
+    "of none": (first_of, "first_of(): of which measures"),
+    "of two kinds": (lambda: first_of(latest("accounts", "segment"), 0), "holds text, another number"),
+    "only if text": (lambda: only_if(count("tickets"), latest("accounts", "segment")), "this one is text"),
+    "past of a number": (lambda: own_past(3), "own_past(): 3 is no measure"),
+    "streak of text": (lambda: streak(latest("touchpoints", "topic", days=7)), "this measure holds text"),
+    "slope of past": (lambda: slope(own_past(count("tickets", days=7))), "cannot be taken of another"),
+    "peers of text": (lambda: among_peers(latest("accounts", "segment")), "has no higher or lower"),
+    "peers by text": (lambda: among_peers(count("tickets"), group="segment"), "'segment' is no measure"),
     "past of past": (lambda: own_past(count("tickets", days=7)).before(7), "cannot itself be moved"),
 }
 
@@ -79,3 +113,8 @@ def test_measures_know_their_kind():
     assert latest("tickets", "closed_at").kind == "date"
     assert mean("tickets", "csat").kind == "number"
     assert first_of(latest("tickets", "csat"), 0).kind == "number"
+
+
+def test_a_minus_before_a_measure_turns_it_round():
+    """-measure is what people write for 0 - measure."""
+    assert -count("tickets") == 0 - count("tickets")
