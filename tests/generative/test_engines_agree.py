@@ -81,7 +81,7 @@ def test_every_kind_of_measure_is_the_same_on_both(frames, delay):
 
 
 @pytest.mark.slow
-@random_companies(60)
+@random_companies(20)
 @given(frames=companies(), delay=st.sampled_from((*DELAYS, timedelta(days=200))))
 def test_every_kind_of_measure_is_the_same_on_both_in_many_companies(frames, delay):
     """The same over more companies, looked at much later too."""
@@ -89,7 +89,7 @@ def test_every_kind_of_measure_is_the_same_on_both_in_many_companies(frames, del
 
 
 @pytest.mark.slow
-@random_companies(6)
+@random_companies(4)
 @given(frames=companies(), delay=st.sampled_from(DELAYS))
 def test_the_catalogue_is_the_same_on_both(frames, delay):
     """Every feature we ship and its usual value; positions among peers rest on values compared here."""

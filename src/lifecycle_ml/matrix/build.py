@@ -56,7 +56,8 @@ def build_matrix(
         alone = {name: measure for name, measure in measures.items() if name not in compared}
         computed = _computed(tables, spine, alone, compared, kept)[list(measures)]
     typed = computed.astype({name: "str" if name in texts else "float64" for name in measures})
-    return pd.concat([spine[["account_id", "as_of"]], typed], axis=1)
+    # In one piece: a frame of more than a hundred pieces warns whoever adds a column.
+    return pd.concat([spine[["account_id", "as_of"]], typed], axis=1).copy()
 
 
 def _computed(

@@ -265,6 +265,7 @@ def test_mlflow_loads_a_registered_version_without_pickle(trained):
     matrix = pd.DataFrame({name: [None] for name in bundle.features}).astype(
         dict.fromkeys(bundle.ranges, "float64")
     )
+    matrix = matrix.copy()
     matrix.insert(0, "account_id", "A")
     matrix.insert(1, "as_of", pd.Timestamp("2025-01-01"))
     pd.testing.assert_frame_equal(loaded.predict(matrix), bundle.score(matrix))
