@@ -66,6 +66,8 @@ def show_training(result: TrainingResult) -> None:
             for name, figures in candidates.items()
         ],
     )
+    if worse := result.challenger.evaluation.worse_segments:
+        say(f"In these segments the best rule orders accounts better than the model: {', '.join(worse)}.")
     if document["refusals"]:
         _say_refusals(document["refusals"])
     elif document["promoted"]:

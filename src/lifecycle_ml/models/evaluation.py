@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,67 @@ class Interval:
         return shown | ({"reason": self.reason} if self.reason else {})
 
 
+@dataclass(frozen=True)
+class Bootstrap:
+    """Metrics of one candidate on the rows themselves, and on draws of their accounts.
+
+    refused: why a metric cannot be given. point, drawn: of the others, by name, the value and those of the
+    draws. Two candidates on the same rows, seed and number of draws can be compared draw by draw.
+    """
+
+    refused: Mapping[str, str | None]
+    point: Mapping[str, float]
+    drawn: Mapping[str, NDArray[Any]]
+
+    def intervals(self, level: float = 0.95) -> dict[str, Interval]:
+        """Return each metric with its interval, NaN with the reason where the rows cannot give it."""
+        return {
+            name: _interval(self.point[name], self.drawn[name], level)
+            if reason is None
+            else Interval(math.nan, math.nan, math.nan, reason)
+            for name, reason in self.refused.items()
+        }
+
+    def above(self, other: Bootstrap, metric: str, level: float = 0.95) -> Interval:
+        """Return how much higher a metric is than the other's, paired draw by draw."""
+        reason = self.refused[metric] or other.refused[metric]
+        if reason is not None:
+            return Interval(math.nan, math.nan, math.nan, reason)
+        value = self.point[metric] - other.point[metric]
+        return _interval(value, self.drawn[metric] - other.drawn[metric], level)
+
+
+def bootstrap(
+    y: ArrayLike,
+    p: ArrayLike,
+    groups: ArrayLike,
+    arr: ArrayLike | None = None,
+    seed: int = 0,
+    draws: int = 1000,
+    *,
+    as_of: ArrayLike | None = None,
+    capacity: float = 0.1,
+    metrics: Iterable[str] | None = None,
+) -> Bootstrap:
+    """Measure probabilities on the rows and on every draw; arguments and errors as in `evaluate`."""
+    names = _known(METRICS if metrics is None else metrics)
+    sample = _sample(y, p, groups, arr, as_of, capacity)
+    refused = {name: _reason(name, sample) for name in names}
+    wanted = [name for name in names if refused[name] is None]
+    once = Draws(sample, np.ones((1, sample.n_accounts)))
+    drawn: dict[str, list[NDArray[Any]]] = {name: [] for name in wanted}
+    if wanted:
+        for counts in bootstrap_counts(sample.n_accounts, len(sample.y), draws, seed):
+            block = Draws(sample, counts)
+            for name in wanted:
+                drawn[name].append(_compute(name, block))
+    return Bootstrap(
+        refused,
+        {name: float(_compute(name, once)[0]) for name in wanted},
+        {name: np.concatenate(parts) if parts else np.empty(0) for name, parts in drawn.items()},
+    )
+
+
 def evaluate(
     y: ArrayLike,
     p: ArrayLike,
@@ -69,25 +130,9 @@ def evaluate(
     A figure the rows cannot give (no churn among them, no `arr`, …) is NaN with the reason, never an error.
     Raises: ValueError for lengths that differ, outcomes but 0 and 1, numbers that are no probabilities.
     """
-    names = _known(METRICS if metrics is None else metrics)
-    sample = _sample(y, p, groups, arr, as_of, capacity)
-    refused = {name: _reason(name, sample) for name in names}
-    wanted = [name for name in names if refused[name] is None]
-    point = {name: _compute(name, Draws(sample, _all_once(sample))) for name in wanted}
-    drawn: dict[str, list[NDArray[Any]]] = {name: [] for name in wanted}
-    if wanted:
-        for counts in bootstrap_counts(sample.n_accounts, len(sample.y), draws, seed):
-            block = Draws(sample, counts)
-            for name in wanted:
-                drawn[name].append(_compute(name, block))
-    found = {}
-    for name in names:
-        reason = refused[name]
-        if reason is not None:
-            found[name] = Interval(math.nan, math.nan, math.nan, reason)
-        else:
-            found[name] = _interval(float(point[name][0]), drawn[name], level)
-    return found
+    return bootstrap(
+        y, p, groups, arr, seed, draws, as_of=as_of, capacity=capacity, metrics=metrics
+    ).intervals(level)
 
 
 def paired_difference(
@@ -109,19 +154,11 @@ def paired_difference(
     Shapes, `level` (two-sided), errors and NaN as in `evaluate`. For losses (log_loss, brier) a difference
     below 0 is in favour of a.
     """
-    (name,) = _known([metric])
-    a = _sample(y, p_a, groups, arr, as_of, capacity)
-    b = _sample(y, p_b, groups, arr, as_of, capacity)
-    reason = _reason(name, a) or _reason(name, b)
-    if reason is not None:
-        return Interval(math.nan, math.nan, math.nan, reason)
-    once = _all_once(a)
-    value = float((_compute(name, Draws(a, once)) - _compute(name, Draws(b, once)))[0])
-    drawn = [
-        _compute(name, Draws(a, counts)) - _compute(name, Draws(b, counts))
-        for counts in bootstrap_counts(a.n_accounts, len(a.y), draws, seed)
-    ]
-    return _interval(value, drawn, level)
+    a, b = (
+        bootstrap(y, p, groups, arr, seed, draws, as_of=as_of, capacity=capacity, metrics=[metric])
+        for p in (p_a, p_b)
+    )
+    return a.above(b, metric, level)
 
 
 def bootstrap_counts(n_accounts: int, n_rows: int, draws: int, seed: int) -> Iterator[NDArray[np.float32]]:
@@ -140,40 +177,89 @@ def bootstrap_counts(n_accounts: int, n_rows: int, draws: int, seed: int) -> Ite
         yield counts
 
 
+@dataclass(frozen=True)
+class DaysOfWarning:
+    """How long before it was too late accounts that churned stood on the list.
+
+    median: days, over losses. shares: part of the losses warned of at least so many days before, among those
+    looked at that early. losses: how many; by_notice: for how many of them the notice date counted. named:
+    part of all accounts that were ever on the list; a list that changes often names more, and warns of more.
+    """
+
+    median: Interval
+    shares: Mapping[int, Interval]
+    losses: int = 0
+    by_notice: int = 0
+    named: float = math.nan
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "median": self.median.to_json(),
+            "shares": {str(days): share.to_json() for days, share in self.shares.items()},
+            "losses": self.losses,
+            "by_notice": self.by_notice,
+            "named": None if math.isnan(self.named) else self.named,
+        }
+
+
 def days_of_warning(
     groups: ArrayLike,
     as_of: ArrayLike,
     flagged: ArrayLike,
     churned_on: ArrayLike,
     *,
+    notice_days: ArrayLike | None = None,
     within_days: int = 180,
+    at_least: Sequence[int] = (30, 60, 90),
     seed: int = 0,
     draws: int = 1000,
     level: float = 0.95,
-) -> Interval:
-    """Median number of days between the first warning and the end, over accounts that churned.
+) -> DaysOfWarning:
+    """Measure the days between the first warning and the last day on which notice could still be given.
 
     Shapes: one entry per row: account, date, whether the account was flagged then, first day without ARR
-    (NaT where it stayed). Only dates in the last `within_days` before the end count as a warning; an account
-    never flagged there had 0 days. NaN, with the reason, where no account churned.
+    (NaT where it stayed), days of notice its contract asks for (NaN: none known; the end itself counts then).
+    Only dates in the last `within_days` before that day count as a warning; an account never flagged there
+    had 0 days, one that no date of `as_of` looks at there is left out. A share counts only losses looked at
+    at least so early, for others could not have been warned of in time. Intervals draw losses. NaN, with the
+    reason, where there is no such loss.
     """
+    ends = pd.to_datetime(pd.Series(np.asarray(churned_on)))
+    notice = pd.Series(
+        np.nan if notice_days is None else np.asarray(notice_days, dtype="float64"), ends.index
+    )
     rows = pd.DataFrame(
         {
             "account": np.asarray(groups, dtype=object),
-            "as_of": pd.to_datetime(pd.Series(np.asarray(as_of))),
+            "churned_on": ends,
+            "left": (ends - pd.to_datetime(pd.Series(np.asarray(as_of)))).dt.days - notice.fillna(0.0),
             "flagged": np.asarray(flagged, dtype=bool),
-            "churned_on": pd.to_datetime(pd.Series(np.asarray(churned_on))),
+            "by_notice": notice.notna(),
         }
-    ).dropna(subset="churned_on")
-    left = (rows["churned_on"] - rows["as_of"]).dt.days
-    rows = rows.assign(left=left)[(left > 0) & (left <= within_days)]
+    )
+    named = float(rows.groupby("account")["flagged"].max().mean())
+    rows = rows[(rows["left"] > 0) & (rows["left"] <= within_days)]
     if rows.empty:
-        return Interval(math.nan, math.nan, math.nan, "no account churned")
-    warned = rows["left"].where(rows["flagged"], 0)
-    days = warned.groupby([rows["account"], rows["churned_on"]]).max().to_numpy(dtype="float64")
-    rng = np.random.default_rng(seed)
-    medians = np.median(days[rng.integers(0, len(days), (draws, len(days)))], axis=1)
-    return _interval(float(np.median(days)), [medians], level)
+        nothing = Interval(math.nan, math.nan, math.nan, "no account churned")
+        return DaysOfWarning(nothing, dict.fromkeys(at_least, nothing), named=named)
+    rows["warned"] = rows["left"].where(rows["flagged"], 0.0)
+    losses = rows.groupby(["account", "churned_on"])[["warned", "left", "by_notice"]].max()
+    warned, seen = (losses[name].to_numpy(dtype="float64") for name in ("warned", "left"))
+    drawn = np.random.default_rng(seed).integers(0, len(warned), (draws, len(warned)))
+    shares = {}
+    for days in at_least:
+        early = seen >= days
+        if not early.any():
+            reason = f"no account that churned was looked at {days} days before"
+            shares[days] = Interval(math.nan, math.nan, math.nan, reason)
+            continue
+        in_time = (warned >= days)[drawn].sum(axis=1)
+        looked_at = early[drawn].sum(axis=1)
+        parts = np.divide(in_time, looked_at, out=np.full(draws, np.nan), where=looked_at > 0)
+        shares[days] = _interval(float((warned >= days).sum() / early.sum()), parts, level)
+    median = _interval(float(np.median(warned)), np.median(warned[drawn], axis=1), level)
+    return DaysOfWarning(median, shares, len(losses), int(losses["by_notice"].sum()), named)
 
 
 def _known(names: Iterable[str]) -> list[str]:
@@ -225,18 +311,13 @@ def _reason(name: str, sample: Sample) -> str | None:
     return None
 
 
-def _all_once(sample: Sample) -> NDArray[Any]:
-    return np.ones((1, sample.n_accounts))
-
-
 def _compute(name: str, draws: Draws) -> NDArray[Any]:
     return np.asarray(METRICS[name](draws), dtype="float64")
 
 
-def _interval(value: float, drawn: list[NDArray[Any]], level: float) -> Interval:
+def _interval(value: float, draws: NDArray[Any], level: float) -> Interval:
     if math.isnan(value):
         return Interval(math.nan, math.nan, math.nan, "the rows do not determine it")
-    draws = np.concatenate(drawn) if drawn else np.empty(0)
     usable = draws[np.isfinite(draws)]
     if len(usable) == 0 or len(usable) < _MIN_DRAWS_SHARE * len(draws):
         return Interval(value, math.nan, math.nan, f"only {len(usable)} of {len(draws)} draws have a value")

@@ -57,10 +57,8 @@ class Sample:
         A team works through one list per date, so the head of every date's list comes first.
         """
         assert self.arr is not None
-        loss = pd.Series(self.p * self.arr)
-        if self.as_of is None:
-            return Ordered(self, loss.to_numpy())
-        return Ordered(self, loss.groupby(self.as_of).rank(pct=True).to_numpy())
+        loss = self.p * self.arr
+        return Ordered(self, loss if self.as_of is None else rank_within_date(loss, self.as_of))
 
     @cached_property
     def refit(self) -> LogisticRefit:
@@ -85,6 +83,11 @@ class Sample:
         terms = (np.ones_like(self.p), self.y, self.p, loss, (self.y - self.p) ** 2)
         totals = [np.bincount(self.account, term, self.n_accounts) for term in terms]
         return np.column_stack(totals)
+
+
+def rank_within_date(key: Floats, as_of: NDArray[Any]) -> Floats:
+    """Return the rank of each row within its date: the highest key 1, the lowest near 0; ties share."""
+    return np.asarray(pd.Series(key).groupby(as_of).rank(pct=True).to_numpy(), dtype="float64")
 
 
 class Ordered:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -15,8 +15,9 @@ from lifecycle_ml.models.baselines import fit_rules
 from lifecycle_ml.models.calibration import AffineCalibration
 from lifecycle_ml.models.classifier import RiskClassifier
 from lifecycle_ml.models.encoding import Floats
+from lifecycle_ml.models.expected_arr import mean_rise
 from lifecycle_ml.models.horizons import HorizonModel, horizon_starts, outcome_matrix
-from lifecycle_ml.models.logistic import LogisticModel
+from lifecycle_ml.models.logistic import LogisticModel, sigmoid
 from lifecycle_ml.models.tiers import Tier
 from lifecycle_ml.outcomes.labels import label_column
 from lifecycle_ml.outcomes.recipe import Recipe
@@ -42,9 +43,13 @@ class Margins:
 class Backtest:
     """Every out-of-time row with what each candidate said of it.
 
-    rows: account_id, as_of, fold, arr. outcomes: (rows, horizons), NaN where not yet known. probabilities:
-    per trained candidate (rows, horizons), calibrated with earlier cut-offs only. rules: per rule (rows,) at
-    the headline horizon. calibration: fitted on all cut-offs pooled, for the final model.
+    rows: account_id, as_of, fold, arr, days_to_renewal and notice_days (NaN: no end, no period of notice, or
+    no such feature), churned_on, arr_after (NaN unless expansion is predicted), rise (mean relative rise of
+    those who grew among the rows its cut-off learned from, likewise). outcomes: (rows, horizons), NaN where
+    not yet known. probabilities: per trained candidate (rows, horizons), calibrated with earlier cut-offs
+    only. rules: per rule (rows,) at the headline horizon. calibration: fitted on all cut-offs pooled, for the
+    final model. uncalibrated: the model's probabilities (rows,) at the headline horizon before calibration;
+    calibrated_from: which rows (first mask) the calibration learned of which rows (second).
     """
 
     horizons: tuple[int, ...]
@@ -56,6 +61,8 @@ class Backtest:
     skipped: Mapping[str, str]
     calibration: AffineCalibration
     cutoffs: tuple[date, ...]
+    uncalibrated: Floats | None = None
+    calibrated_from: tuple[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]], ...] = ()
 
     @property
     def y(self) -> Floats:
@@ -177,7 +184,7 @@ def backtest(
     models: dict[str, list[Model]] = {name: [] for name in candidates}
     scores: list[dict[str, Floats]] = []
     skipped: dict[str, str] = {}
-    tested, cutoffs = [], []
+    tested, cutoffs, rises = [], [], []
     folds = rolling_origins(dates, recipe, data_through)
     progress("training at past dates", 0, len(folds))
     for number, fold in enumerate(folds):
@@ -205,6 +212,7 @@ def backtest(
             if isinstance(model, HorizonModel):
                 margins[UNSEEN].append(replace(margins[name][-1], raw=model.unseen_raw(ahead)))
         tested.append(test)
+        rises.append(_rise(labels[train], events))
         cutoffs.append(fold.cutoff)
         progress("training at past dates", number + 1, len(folds))
     if not tested:
@@ -212,6 +220,7 @@ def backtest(
     if any(np.isnan(part.raw).any() for part in margins.get(UNSEEN, [])):
         del margins[UNSEEN]  # too few members: some accounts were seen by all of them
     rows, known_outcomes, fold_of = _tested_rows(matrix, labels, outcomes, tested)
+    rows["rise"] = np.asarray(rises)[fold_of]
     calibrators = {
         name: _Calibrator(
             margins=_pool(parts),
@@ -241,6 +250,12 @@ def backtest(
         skipped=skipped,
         calibration=final,
         cutoffs=tuple(cutoffs),
+        uncalibrated=calibrators[MODEL].uncalibrated(at) if MODEL in calibrators else None,
+        calibrated_from=tuple(
+            (apply, learn[:, at]) for _, apply, learn in calibrators[MODEL].parts(cutoffs, seed)
+        )
+        if MODEL in calibrators
+        else (),
     )
 
 
@@ -258,14 +273,37 @@ def _labels(
 def _tested_rows(
     matrix: pd.DataFrame, labels: pd.DataFrame, outcomes: Floats, tested: Sequence[npt.NDArray[np.bool_]]
 ) -> tuple[pd.DataFrame, Floats, npt.NDArray[np.int64]]:
+    known = {
+        "arr": _column(labels, "arr"),
+        "days_to_renewal": _column(matrix, "days_to_renewal"),
+        "notice_days": _notice_days(matrix),
+        "churned_on": labels.get("churned_on", pd.Series(pd.NaT, labels.index)).to_numpy("datetime64[us]"),
+        "arr_after": _column(labels, "arr_after"),
+    }
     parts = [
         matrix.loc[test, ["account_id", "as_of"]].assign(
-            fold=number, arr=labels.loc[test, "arr"].to_numpy() if "arr" in labels else np.nan
+            fold=number, **{name: values[test] for name, values in known.items()}
         )
         for number, test in enumerate(tested)
     ]
     rows = pd.concat(parts, ignore_index=True)
     return rows, np.concatenate([outcomes[test] for test in tested]), rows["fold"].to_numpy(dtype=np.int64)
+
+
+def _column(frame: pd.DataFrame, name: str) -> Floats:
+    if name not in frame:
+        return np.full(len(frame), np.nan)
+    return frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _notice_days(matrix: pd.DataFrame) -> Floats:
+    """Return the period of notice of each row's contract; one as long as the term is a mistake, and none."""
+    notice, term = _column(matrix, "notice_days"), _column(matrix, "term_days")
+    return np.where((notice >= 0) & ~(notice >= term), notice, np.nan)
+
+
+def _rise(labels: pd.DataFrame, y: Floats) -> float:
+    return mean_rise(_column(labels, "arr"), _column(labels, "arr_after"), y)
 
 
 def _pool(parts: Sequence[Margins]) -> Margins:
@@ -299,25 +337,32 @@ class _Calibrator:
         other: those of a part by the outcomes of the other parts, never by their own.
         """
         found = np.full(self.margins.raw.shape, np.nan)
+        for fold, apply, learn in self.parts(cutoffs, seed):
+            calibration = bounded(self.fit(learn), models[fold])
+            for position, horizon in enumerate(self.recipe.label.horizons_days):
+                found[apply, position] = calibration.probability(
+                    self.margins.raw[apply, position], horizon, self.margins.starts[apply, position]
+                )
+        return found
+
+    def parts(
+        self, cutoffs: Sequence[date], seed: int
+    ) -> Iterator[tuple[int, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
+        """Yield cut-off, rows to calibrate, and (rows, horizons) to learn that from; as `cross_fitted`."""
         part_of = account_folds(self.accounts, ACCOUNT_FOLDS, seed)
         known = ~np.isnan(self.outcomes)
-        for fold, (cutoff, model) in enumerate(zip(cutoffs, models, strict=True)):
+        for fold, cutoff in enumerate(cutoffs):
             here = self.fold_of == fold
             past = known & (self.fold_of < fold)[:, None] & self._known_at(cutoff)
             if self._events(past) >= self.recipe.calibration.platt_from_events:
-                parts = [(here, past)]
-            else:
-                parts = [
-                    (here & (part_of == part), known & (here & (part_of != part))[:, None])
-                    for part in range(ACCOUNT_FOLDS)
-                ]
-            for apply, learn in parts:
-                calibration = bounded(self.fit(learn), model)
-                for position, horizon in enumerate(self.recipe.label.horizons_days):
-                    found[apply, position] = calibration.probability(
-                        self.margins.raw[apply, position], horizon, self.margins.starts[apply, position]
-                    )
-        return found
+                yield fold, here, past
+                continue
+            for part in range(ACCOUNT_FOLDS):
+                yield fold, here & (part_of == part), known & (here & (part_of != part))[:, None]
+
+    def uncalibrated(self, position: int) -> Floats:
+        """Return the probabilities before calibration at one horizon: (rows,)."""
+        return sigmoid(self.margins.starts[:, position] + self.margins.raw[:, position])
 
     def fit(self, learn: npt.NDArray[np.bool_] | None = None) -> AffineCalibration:
         """Fit one calibration for all horizons on (rows, horizons) marked; default all that is known."""

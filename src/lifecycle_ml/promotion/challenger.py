@@ -16,7 +16,6 @@ from lifecycle_ml.models.baselines import PointTable, fit_rules
 from lifecycle_ml.models.bundle import Bundle, ranges_of
 from lifecycle_ml.models.calibration import AffineCalibration
 from lifecycle_ml.models.encoding import Floats
-from lifecycle_ml.models.evaluation import Interval, evaluate, paired_difference
 from lifecycle_ml.models.horizons import outcome_matrix
 from lifecycle_ml.models.references import References
 from lifecycle_ml.models.rules import BANDS, RuleModel
@@ -26,7 +25,6 @@ from lifecycle_ml.outcomes.recipe import Recipe
 from lifecycle_ml.promotion.backtest import (
     LOGISTIC,
     MODEL,
-    UNSEEN,
     Backtest,
     Model,
     Progress,
@@ -35,64 +33,27 @@ from lifecycle_ml.promotion.backtest import (
     empty_predictions,
     fit_model,
 )
+from lifecycle_ml.promotion.evaluation import (
+    CAPACITY,
+    UNKNOWN,
+    Evaluation,
+    Outlook,
+    arr_outlook,
+    measure,
+)
 from lifecycle_ml.promotion.gate import Refusal, Shown, judge
 from lifecycle_ml.promotion.leaks import suspect_leaks
 
-FIGURES = (
-    "auroc",
-    "average_precision",
-    "log_loss",
-    "brier",
-    "top_decile_lift",
-    "calibration_slope",
-    "calibration_intercept",
-    "observed_expected",
-)
-VALUE_FIGURES = ("expected_maximum_profit", "arr_captured_at_capacity")
-RULE_FIGURES = tuple(name for name in FIGURES if not name.startswith("calibration_"))
-"""Of rules and the logistic regression: nothing is decided by how their probabilities are calibrated."""
-FEW_FIGURES = ("auroc", "average_precision", "observed_expected")
 BEST_GUESS_ACCOUNTS = 20
 """A band's own rate of the outcome is believed from so many accounts on; below, the recipe's prior."""
-UNKNOWN = Interval(math.nan, math.nan, math.nan, "no out-of-time rows")
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What was seen out of time, at the headline horizon unless said otherwise; intervals by account.
-
-    metrics: the model, cross-fitted. baselines: the same figures of each rule and of the logistic regression.
-    gains: average precision above each of them, paired; the low end is the gate's one-sided bound.
-    unseen: the model's figures with members that never saw the account. by_horizon: few figures per horizon.
-    counts: rows, accounts, accounts with the outcome, cut-offs. skipped: rules not fitted, and why.
-    """
-
-    metrics: Mapping[str, Interval]
-    baselines: Mapping[str, Mapping[str, Interval]]
-    gains: Mapping[str, Interval]
-    unseen: Mapping[str, Interval]
-    by_horizon: Mapping[int, Mapping[str, Interval]]
-    counts: Mapping[str, int]
-    skipped: Mapping[str, str]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {
-            "metrics": plain(self.metrics),
-            "baselines": {name: plain(figures) for name, figures in self.baselines.items()},
-            "gains": plain(self.gains),
-            "unseen_accounts": plain(self.unseen),
-            "by_horizon": {str(h): plain(figures) for h, figures in self.by_horizon.items()},
-            "counts": dict(self.counts),
-            "skipped": dict(self.skipped),
-        }
 
 
 @dataclass(frozen=True)
 class Challenger:
     """What a training made: `bundle` is the fitted model (None below the advisory tier), `rules` the rule.
 
-    `serves` is what may be served: the model where nothing refuses it, else the rule.
+    `serves` is what may be served: the model where nothing refuses it, else the rule. `outlook`: ARR expected
+    to be lost (or gained) by the accounts of the newest snapshots; None where no probability is served.
     """
 
     bundle: Bundle | None
@@ -102,6 +63,7 @@ class Challenger:
     refusals: tuple[Refusal, ...]
     predictions: pd.DataFrame
     backtest: Backtest | None
+    outlook: Outlook | None = None
 
     @property
     def serves(self) -> Bundle:
@@ -133,7 +95,9 @@ def try_challenger(
     data_through: date,
     *,
     seed: int = 0,
+    segments: Mapping[str, str] | None = None,
     as_of_today: Iterable[str] = (),
+    capacity: float = CAPACITY,
     num_threads: int = 2,
     draws: int = 1000,
     progress: Progress = _quiet,
@@ -167,7 +131,7 @@ def try_challenger(
         )
     )
     progress("measuring", 0, 1)
-    evaluation = measure(tried, recipe, seed=seed, draws=draws)
+    evaluation = measure(tried, recipe, seed=seed, draws=draws, segments=segments, capacity=capacity)
     progress("measuring", 1, 1)
     restricted = () if recipe.allow_as_of_today else tuple(sorted(set(as_of_today) & set(inputs)))
     shown = Shown(
@@ -196,6 +160,7 @@ def build_challenger(
     segments: Mapping[str, str] | None = None,
     as_of_today: Iterable[str] = (),
     data: Mapping[str, Any] | None = None,
+    capacity: float = CAPACITY,
     num_threads: int = 2,
     draws: int = 1000,
     progress: Progress = _quiet,
@@ -206,8 +171,9 @@ def build_challenger(
     as `outcomes.snapshots.label` makes them. inputs: feature name to the direction in which more of it moves
     the probability (+1, -1, 0). Snapshots where notice was already given (`too_late`) are left out of fit and
     evaluation.
-    segments: account to segment, for the reference contributions. as_of_today: which inputs rest on columns
-    overwritten in place. data: what the bundle says it was trained on. Same arguments, same digest.
+    segments: account to segment, for the reference contributions and to group figures by. as_of_today: which
+    inputs rest on columns overwritten in place. data: what the bundle says it was trained on. capacity: share
+    of each date's accounts on the team's list. Same arguments, same digest.
     """
     trial = try_challenger(
         matrix,
@@ -216,7 +182,9 @@ def build_challenger(
         recipe,
         data_through,
         seed=seed,
+        segments=segments,
         as_of_today=as_of_today,
+        capacity=capacity,
         num_threads=num_threads,
         draws=draws,
         progress=progress,
@@ -250,82 +218,8 @@ def build_challenger(
         refusals=trial.refusals,
         predictions=empty_predictions() if tried is None else tried.predictions(),
         backtest=tried,
+        outlook=arr_outlook(bundle, trial.evaluation, matrix, labels, seed),
     )
-
-
-def measure(tried: Backtest | None, recipe: Recipe, *, seed: int, draws: int) -> Evaluation:
-    """Measure every candidate on the same out-of-time rows; empty where there are none."""
-    if tried is None:
-        counts = {"rows": 0, "accounts": 0, "accounts_with_outcome": 0, "cutoffs": 0}
-        return Evaluation({}, {}, {}, {}, {}, counts, {})
-    y, groups, arr, as_of = (
-        tried.y,
-        tried.rows["account_id"].to_numpy(),
-        tried.rows["arr"].to_numpy(dtype=np.float64),
-        tried.rows["as_of"].to_numpy(),
-    )
-    value = None if np.isnan(arr).all() else arr
-
-    def figures(name: str, wanted: Iterable[str]) -> dict[str, Interval]:
-        p = tried.at_headline(name)
-        return evaluate(y, p, groups, value, seed, draws, as_of=as_of, metrics=wanted)
-
-    # two-sided level whose low end is the one-sided bound of the recipe
-    level = 2 * recipe.gate.level - 1
-    others = [*tried.rules, *(name for name in (LOGISTIC,) if name in tried.probabilities)]
-    has_model = MODEL in tried.probabilities
-    return Evaluation(
-        metrics=figures(MODEL, (*FIGURES, *VALUE_FIGURES)) if has_model else {},
-        baselines={name: figures(name, (*RULE_FIGURES, *VALUE_FIGURES)) for name in others},
-        gains={
-            name: paired_difference(
-                y,
-                tried.at_headline(MODEL),
-                tried.at_headline(name),
-                groups,
-                level=level,
-                seed=seed,
-                draws=draws,
-            )
-            for name in others
-        }
-        if has_model
-        else {},
-        unseen=figures(UNSEEN, FEW_FIGURES) if UNSEEN in tried.probabilities else {},
-        by_horizon=_by_horizon(tried, groups, seed, draws) if has_model else {},
-        counts={
-            "rows": len(y),
-            "accounts": len(pd.unique(groups)),
-            "accounts_with_outcome": len(pd.unique(groups[y > 0])),
-            "cutoffs": len(tried.cutoffs),
-        },
-        skipped=tried.skipped,
-    )
-
-
-def plain(figures: Mapping[str, Interval]) -> dict[str, dict[str, float | str | None]]:
-    """Return figures as plain values."""
-    return {name: interval.to_json() for name, interval in figures.items()}
-
-
-def _by_horizon(
-    tried: Backtest, groups: npt.NDArray[Any], seed: int, draws: int
-) -> dict[int, dict[str, Interval]]:
-    found = {}
-    for position, horizon in enumerate(tried.horizons):
-        if horizon == tried.headline:
-            continue
-        outcome = tried.outcomes[:, position]
-        known = ~np.isnan(outcome)
-        found[horizon] = evaluate(
-            outcome[known],
-            tried.probabilities[MODEL][known, position],
-            groups[known],
-            seed=seed,
-            draws=min(draws, 300),
-            metrics=FEW_FIGURES,
-        )
-    return found
 
 
 def _tier(

@@ -20,7 +20,8 @@ from lifecycle_ml.models.bundle import Bundle
 from lifecycle_ml.outcomes.recipe import Recipe, load_recipe
 from lifecycle_ml.outcomes.snapshots import snapshots
 from lifecycle_ml.promotion.card import write_card
-from lifecycle_ml.promotion.challenger import Challenger, build_challenger, plain
+from lifecycle_ml.promotion.challenger import Challenger, build_challenger
+from lifecycle_ml.promotion.evaluation import plain
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.tables.source import Tables
 from lifecycle_ml.workspace import Workspace

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from lifecycle_ml.models.curves import gain_curve, rate_curve
+from lifecycle_ml.models.curves import LISTS, capacity_table, decile_table, gain_curve, rate_curve
+from lifecycle_ml.models.evaluation import evaluate, paired_difference
 
 
 def scored(n_accounts=300, rows_each=4, seed=0):
@@ -117,3 +118,80 @@ def test_wrong_rows_are_refused(curve):
         curve([0.1, 0.2], [1.0], ["a", "b"])
     with pytest.raises(ValueError, match="neither 0 nor 1"):
         curve([1, 1] if curve is rate_curve else [0, 2], [0, 2], ["a", "b"])
+
+
+def test_tenths_hold_what_they_hold():
+    """Twenty rows, churners at ranks 1, 2, 5 and 20: lifts 5, 0, 2.5, then 2.5 in the last tenth."""
+    y = np.zeros(20)
+    y[[0, 1, 4, 19]] = 1
+    table = decile_table(y, np.linspace(0.95, 0.0, 20), range(20), draws=20)
+    assert table["decile"].tolist() == list(range(1, 11))
+    assert table["rows"].tolist() == [2] * 10
+    assert table["lift"].to_numpy() == pytest.approx([5, 0, 2.5, 0, 0, 0, 0, 0, 0, 2.5])
+    assert table["rate"].to_numpy() == pytest.approx([1, 0, 0.5, 0, 0, 0, 0, 0, 0, 0.5])
+    assert table["found"].to_numpy() == pytest.approx([0.5, 0.5, *[0.75] * 7, 1])
+    assert table["expected"].iloc[0] == pytest.approx((0.95 + 0.9) / 2)
+
+
+def test_the_first_tenth_is_the_top_decile_lift():
+    """One figure, one value: the table's first lift and interval are the metric's."""
+    y, p, groups = scored()
+    first = decile_table(y, p, groups, draws=100).iloc[0]
+    metric = evaluate(y, p, groups, draws=100, metrics=["top_decile_lift"])["top_decile_lift"]
+    assert (first["lift"], first["lift_low"], first["lift_high"]) == pytest.approx(
+        (metric.value, metric.low, metric.high)
+    )
+
+
+def test_a_list_is_taken_from_each_date():
+    """The best of each date's ten: one of two churners on a list of two, though date 2 has higher scores."""
+    as_of = np.repeat([1, 2], 10)
+    p = np.concatenate([np.linspace(0.30, 0.12, 10), np.linspace(0.90, 0.72, 10)])
+    y = np.zeros(20)
+    y[[0, 15]] = 1
+    table = capacity_table(y, p, range(20), as_of, lists=(0.1, 0.3), draws=20).set_index("share")
+    assert table.loc[0.1, ["accounts", "precision", "recall", "lift"]].tolist() == pytest.approx(
+        [1, 0.5, 0.5, 5.0]
+    )
+    assert table.loc[0.3, ["accounts", "precision", "recall"]].tolist() == pytest.approx([3, 1 / 6, 0.5])
+    assert "arr_caught" not in table
+
+
+def test_captured_money_is_the_metrics():
+    """At each length the ARR caught, and what it is above ranking by ARR alone, are those of `evaluate`."""
+    y, p, groups = scored()
+    rng = np.random.default_rng(0)
+    arr, as_of = rng.lognormal(9, 1, len(y)), np.tile(np.arange(4), len(y) // 4)
+    table = capacity_table(
+        y, p, groups, as_of, arr=arr, against={"arr": np.ones(len(y))}, draws=60
+    ).set_index("share")
+    assert table.index.tolist() == list(LISTS)
+    for share in (0.05, 0.2):
+        given = {"as_of": as_of, "capacity": share, "draws": 60}
+        name = "arr_captured_at_capacity"
+        found = evaluate(y, p, groups, arr, metrics=[name], **given)[name]
+        gain = paired_difference(y, p, np.full(len(y), 0.5), groups, name, arr=arr, **given)
+        row = table.loc[share]
+        assert (row["arr_caught"], row["arr_caught_low"], row["arr_caught_high"]) == pytest.approx(
+            (found.value, found.low, found.high)
+        )
+        assert (row["gain_over_arr"], row["gain_over_arr_low"], row["gain_over_arr_high"]) == pytest.approx(
+            (gain.value, gain.low, gain.high)
+        )
+
+
+def test_lists_without_churn_or_money_are_nan():
+    """Nobody churned, or those who did paid nothing: NaN and no warning, counts as they are."""
+    none = capacity_table([0, 0], [0.1, 0.2], ["A", "B"], [1, 1], arr=[5.0, 6.0], lists=(0.5,), draws=5)
+    assert none[["precision", "recall", "arr_caught"]].isna().to_numpy().all()
+    assert none["accounts"].tolist() == [1]
+    free = capacity_table([1, 0], [0.1, 0.2], ["A", "B"], [1, 1], arr=[0.0, 0.0], lists=(0.5,), draws=50)
+    assert free["arr_caught"].isna().all()
+    assert free["recall"].tolist() == [0.0]
+    assert decile_table([0, 0], [0.1, 0.2], ["A", "B"], draws=5)["lift"].isna().all()
+
+
+def test_a_list_of_censored_rows_is_refused():
+    """Rows without an outcome would leave the dates out of step."""
+    with pytest.raises(ValueError, match="leave out censored rows"):
+        capacity_table([0, np.nan], [0.1, 0.2], ["A", "B"], [1, 1])

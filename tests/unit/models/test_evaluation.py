@@ -13,7 +13,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from lifecycle_ml.models.evaluation import (
-    Interval,
     bootstrap_counts,
     days_of_warning,
     evaluate,
@@ -281,7 +280,41 @@ def test_days_of_warning_count_from_the_first_flag_that_still_matters():
         ("D", churned - pd.Timedelta(days=60), True, pd.NaT),
     ]
     groups, as_of, flagged, ends = zip(*rows, strict=True)
-    interval = days_of_warning(groups, as_of, flagged, ends, draws=50)
-    assert interval.value == 20
+    warning = days_of_warning(groups, as_of, flagged, ends, draws=50)
+    assert warning.median.value == 20
+    assert (warning.losses, warning.by_notice) == (3, 0)
+    assert warning.named == 3 / 4
+    # Of the two looked at 60 days before or more, one stood on the list by then; C was not looked at.
+    assert warning.shares[60].value == pytest.approx(1 / 2)
+    assert warning.shares[90].value == 1.0
     nobody = days_of_warning(["D"], [churned], [True], [pd.NaT])
-    assert nobody == Interval(nobody.value, nobody.low, nobody.high, "no account churned")
+    assert nobody.losses == 0
+    for figure in (nobody.median, *nobody.shares.values()):
+        assert figure.to_json() == {"value": None, "low": None, "high": None, "reason": "no account churned"}
+
+
+def test_warning_after_notice_is_no_warning():
+    """With 60 days of notice a flag 80 days before the end came 20 days before it was too late."""
+    ends = pd.Timestamp("2024-07-01")
+    days = [100, 80, 50, 100, 80, 50]
+    as_of = [ends - pd.Timedelta(days=left) for left in days]
+    flagged = [False, True, True, False, False, True]
+    groups, churned_on = ["A"] * 3 + ["B"] * 3, [ends] * 6
+    notice = [60.0, 60.0, 60.0, math.nan, math.nan, math.nan]
+    warning = days_of_warning(groups, as_of, flagged, churned_on, notice_days=notice, draws=50)
+    # A: on the list 20 days before its notice date; B has none: 50 days before the end.
+    assert warning.median.value == pytest.approx((20 + 50) / 2)
+    assert (warning.losses, warning.by_notice) == (2, 1)
+    assert warning.shares[30].value == pytest.approx(1 / 2)
+    assert warning.shares[90].value == 0.0
+    late = days_of_warning(["A"], [ends], [True], [ends], notice_days=[60.0])
+    assert math.isnan(late.median.value)
+
+
+def test_a_share_nobody_could_be_warned_for_says_so():
+    """Losses looked at 40 days before at the earliest say nothing of 90 days."""
+    ends = pd.Timestamp("2024-07-01")
+    warning = days_of_warning(["A"], [ends - pd.Timedelta(days=40)], [True], [ends], draws=20)
+    assert warning.shares[30].value == 1.0
+    assert warning.shares[90].reason == "no account that churned was looked at 90 days before"
+    assert list(warning.to_json()["shares"]) == ["30", "60", "90"]
