@@ -126,10 +126,12 @@ def _groups(evaluation: Evaluation, recipe: Recipe) -> list[str]:
     shown = {named[name]: group for name, group in evaluation.groups.items()}
     shown |= {f"Segment {name}": group for name, group in evaluation.segments.items()}
     said = {"segments": "By segment", **named}
-    why = (
+    calendar = (
         "Among all accounts much of the order is the renewal calendar; among those that renew it is not. "
-        "Beside the model stands the rule that orders that group best."
     )
+    why = "Beside the model stands the rule that orders that group best."
+    if recipe.label.outcome == "churned":
+        why = calendar + why
     lines = ["## Within groups", "", why, ""]
     if shown:
         header = ["", "accounts", f"{recipe.label.outcome}", "AUROC", "average precision", "best rule"]
@@ -374,7 +376,8 @@ def _trimmed(lines: list[str]) -> list[str]:
 
 
 def _number(value: float, decimals: int = 3, *, signed: bool = False) -> str:
-    return f"{value:{'+' if signed else ''},.{decimals}f}"
+    rounded = round(value, decimals) + 0.0  # a zero without its minus
+    return f"{rounded:{'+' if signed else ''},.{decimals}f}"
 
 
 def _words(interval: Interval | None, *, decimals: int = 3, signed: bool = False) -> str:
@@ -396,7 +399,8 @@ def _cash(row: Mapping[Any, Any], names: Sequence[str]) -> str:
     value, low, high = (float(row[name]) for name in names)
     if max(abs(low), abs(high)) < _THOUSANDS_FROM:
         return f"{value:,.0f} [{low:,.0f}, {high:,.0f}]"
-    return f"{value / 1000:,.0f}k [{low / 1000:,.0f}k, {high / 1000:,.0f}k]"
+    said = (f"{number / 1000:,.0f}k" if abs(number) >= 500 else "0" for number in (value, low, high))
+    return "{} [{}, {}]".format(*said)
 
 
 def _percent(interval: Interval) -> str:
@@ -411,6 +415,8 @@ def _ends(
     value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
     if math.isnan(value):
         return "–"
-    sign = "+" if signed else ""
-    form = f"{sign}.0%" if percent else f"{sign},.{decimals}f"
-    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
+    if percent:
+        said = [f"{_number(100 * number, 0, signed=signed)}%" for number in (value, low, high)]
+    else:
+        said = [_number(number, decimals, signed=signed) for number in (value, low, high)]
+    return "{} [{}, {}]".format(*said)

@@ -218,7 +218,7 @@ def build_challenger(
         refusals=trial.refusals,
         predictions=empty_predictions() if tried is None else tried.predictions(),
         backtest=tried,
-        outlook=arr_outlook(bundle, trial.evaluation, matrix, labels, seed),
+        outlook=arr_outlook(None if trial.refusals else bundle, trial.evaluation, matrix, labels, seed),
     )
 
 

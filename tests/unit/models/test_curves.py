@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from lifecycle_ml.models.curves import LISTS, capacity_table, decile_table, gain_curve, rate_curve
@@ -195,3 +197,33 @@ def test_a_list_of_censored_rows_is_refused():
     """Rows without an outcome would leave the dates out of step."""
     with pytest.raises(ValueError, match="leave out censored rows"):
         capacity_table([0, np.nan], [0.1, 0.2], ["A", "B"], [1, 1])
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.integers(0, 6), st.integers(0, 2), st.integers(0, 1), st.integers(0, 5), st.integers(1, 9)
+        ),
+        min_size=1,
+        max_size=40,
+    ).filter(lambda rows: any(y for _, _, y, _, _ in rows))
+)
+def test_longer_lists_never_find_less(rows):
+    """However tied: recall and ARR caught rise with the list to all of it, and the whole has no lift."""
+    account, as_of, y, tenths, arr = (np.array(column) for column in zip(*rows, strict=True))
+    table = capacity_table(
+        y,
+        tenths / 10,
+        account,
+        as_of,
+        arr=arr,
+        against={"arr": np.ones(len(y))},
+        lists=(0.1, 0.4, 1.0),
+        draws=3,
+    )
+    for name in ("recall", "arr_caught", "arr_caught_arr"):
+        assert (np.diff(table[name]) >= -1e-9).all()
+        assert table[name].iloc[-1] == pytest.approx(1.0)
+    assert table["lift"].iloc[-1] == pytest.approx(1.0)
+    assert table["precision"].iloc[-1] == pytest.approx(y.mean())

@@ -185,3 +185,11 @@ def test_directions_that_the_recipe_does_not_hold_are_not_claimed(recipe):
     """With monotone off the list of directions is only what features claim."""
     free = recipe.model_copy(update={"estimator": recipe.estimator.model_copy(update={"monotone": False})})
     assert "This recipe holds no direction." in write_card(small_world(), free, INPUTS, DATA)
+
+
+def test_the_calendar_orders_churn_only(recipe):
+    """Of expansion the card does not say that renewals decide it."""
+    label = SimpleNamespace(outcome="expanded", headline_days=180, mode="expansion")
+    card = write_card(small_world(), recipe.model_copy(update={"label": label}), INPUTS, DATA)
+    assert "renewal calendar; among" not in card
+    assert "## ARR gained: expected and seen" in card

@@ -290,7 +290,7 @@ def test_nothing_tried_measures_nothing(recipe):
 @pytest.fixture(scope="module")
 def built(recipe):
     """A company with notice periods, and its challenger."""
-    world = simulate(accounts=400)
+    world = simulate()
     matrix = world.matrix.assign(notice_days=60.0, term_days=365.0)
     segments = {account: f"S{int(account[2:]) % 2}" for account in matrix["account_id"].unique()}
     challenger = build_challenger(
@@ -326,14 +326,22 @@ def test_the_backtest_carries_what_figures_rest_on(built, recipe):
 
 
 def test_notice_as_long_as_the_term_is_a_mistake(built, recipe):
-    """It is read as none, so the end itself counts."""
+    """It is read as none, so the end itself counts. And a refused model has no outlook to give."""
     world, _ = built
-    short = world.matrix.assign(term_days=30.0)
     challenger = build_challenger(
-        short, world.labels, world.inputs, recipe, world.data_through, num_threads=1, draws=5
+        world.matrix.assign(term_days=30.0),
+        world.labels,
+        world.inputs,
+        recipe,
+        world.data_through,
+        as_of_today=["plan"],
+        num_threads=1,
+        draws=5,
     )
     assert challenger.backtest.rows["notice_days"].isna().all()
     assert challenger.evaluation.warning[MODEL].by_notice == 0
+    assert challenger.refusals
+    assert challenger.outlook is None
 
 
 def test_the_outlook_is_that_of_the_newest_snapshots(built):
