@@ -347,7 +347,9 @@ def test_notice_as_long_as_the_term_is_a_mistake(built, recipe):
 def test_the_outlook_is_that_of_the_newest_snapshots(built):
     """Sums over months are the probability at the longest horizon times ARR, as the bundle scores it."""
     world, challenger = built
-    outlook, newest = challenger.outlook, world.matrix["as_of"].max()
+    newest = world.matrix["as_of"].max()
+    outlook = arr_outlook(challenger.bundle, challenger.evaluation, world.matrix, world.labels)
+    assert (challenger.outlook is None) == bool(challenger.refusals)
     assert outlook.as_of == newest
     scored = challenger.bundle.score(world.matrix[world.matrix["as_of"] == newest])
     sums = outlook.accounts.groupby("account_id")["expected"].sum()
