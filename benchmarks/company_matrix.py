@@ -15,6 +15,7 @@ from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.outcomes.labels import known_through
 from lifecycle_ml.outcomes.recipe import Recipe, load_recipe
 from lifecycle_ml.outcomes.snapshots import snapshots
+from lifecycle_ml.promotion.grounds import Grounds, load_grounds
 from lifecycle_ml.promotion.training import inputs_of, segments_of
 from lifecycle_ml.simulate.company import simulate_company
 from lifecycle_ml.tables.source import tables_from_frames
@@ -38,6 +39,8 @@ class CompanyMatrix:
     inputs: dict[str, int]
     segments: dict[str, str]
     data_through: date
+    grounds: Grounds
+    """Definitions, tables and colours, for the parts of the gate that rest on a workspace."""
     truth: pd.DataFrame
     """account_id, as_of, probability_{h}d: the recipe's outcome given the true state at as_of."""
 
@@ -70,6 +73,7 @@ def build_company(
         inputs=inputs_of(features, recipe),
         segments=segments_of(tables),
         data_through=data_through,
+        grounds=load_grounds(STANDARD, tables),
         truth=truth,
     )
 

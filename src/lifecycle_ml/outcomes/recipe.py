@@ -198,6 +198,10 @@ class Gate(Strict):
     observed_expected_low: Annotated[float, Field(ge=0, le=10)]
     observed_expected_high: Annotated[float, Field(gt=0, le=10)]
     leak_auroc: Annotated[float, Field(gt=0.5, le=1)]
+    min_stability: Annotated[float, Field(ge=0, le=1)] = 0.75
+    min_red_odds: Annotated[float, Field(ge=0, le=100)] = 3.0
+    red_capacity: Share = 0.05
+    flagged_capacity: Share = 0.3
 
     @property
     def interval_level(self) -> float:
@@ -214,6 +218,12 @@ class Gate(Strict):
     @classmethod
     def _observed_range(cls, value: float, info: ValidationInfo) -> float:
         _above(value, info, "observed_expected_low")
+        return value
+
+    @field_validator("flagged_capacity")
+    @classmethod
+    def _room_for_yellow(cls, value: float, info: ValidationInfo) -> float:
+        _above(value, info, "red_capacity")
         return value
 
 

@@ -40,6 +40,20 @@ class Margins:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """One cut-off's model, what it learned from, and the rows after it.
+
+    seen and told: training snapshots and their labels as known at the cut-off, in the same order. ahead: the
+    test rows.
+    """
+
+    model: Model
+    seen: pd.DataFrame
+    told: pd.DataFrame
+    ahead: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class Backtest:
     """Every out-of-time row with what each candidate said of it.
 
@@ -63,6 +77,8 @@ class Backtest:
     cutoffs: tuple[date, ...]
     uncalibrated: Floats | None = None
     calibrated_from: tuple[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]], ...] = ()
+    last: Origin | None = None
+    """The model of the last cut-off, to be fitted again; None where none was tried."""
 
     @property
     def y(self) -> Floats:
@@ -185,6 +201,7 @@ def backtest(
     scores: list[dict[str, Floats]] = []
     skipped: dict[str, str] = {}
     tested, cutoffs, rises = [], [], []
+    last: Origin | None = None
     folds = rolling_origins(dates, recipe, data_through)
     progress("training at past dates", 0, len(folds))
     for number, fold in enumerate(folds):
@@ -205,6 +222,8 @@ def backtest(
             trees = name == MODEL and tier.name == "full"
             model = fit_model(seen, told, inputs, recipe, trees=trees, seed=seed, num_threads=num_threads)
             models[name].append(model)
+            if name == MODEL:
+                last = Origin(model, seen, told, ahead)
             starts = np.array([model.starts[h] for h in horizons])
             margins[name].append(
                 Margins(model.raw(ahead), np.broadcast_to(starts, (int(test.sum()), len(horizons))))
@@ -256,6 +275,7 @@ def backtest(
         )
         if MODEL in calibrators
         else (),
+        last=last,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -33,6 +33,7 @@ from lifecycle_ml.promotion.backtest import (
     empty_predictions,
     fit_model,
 )
+from lifecycle_ml.promotion.colours import BASE_RATE, Colours, best_rule, colour_bar
 from lifecycle_ml.promotion.evaluation import (
     CAPACITY,
     UNKNOWN,
@@ -42,7 +43,9 @@ from lifecycle_ml.promotion.evaluation import (
     measure,
 )
 from lifecycle_ml.promotion.gate import Refusal, Shown, judge
-from lifecycle_ml.promotion.leaks import suspect_leaks
+from lifecycle_ml.promotion.grounds import Grounds
+from lifecycle_ml.promotion.stability import Stability, reason_stability
+from lifecycle_ml.promotion.suspects import find_suspects
 
 BEST_GUESS_ACCOUNTS = 20
 """A band's own rate of the outcome is believed from so many accounts on; below, the recipe's prior."""
@@ -85,6 +88,8 @@ class Trial:
     backtest: Backtest | None
     evaluation: Evaluation
     refusals: tuple[Refusal, ...]
+    shown: Shown
+    """What the gate was shown."""
 
 
 def try_challenger(
@@ -98,6 +103,7 @@ def try_challenger(
     segments: Mapping[str, str] | None = None,
     as_of_today: Iterable[str] = (),
     capacity: float = CAPACITY,
+    grounds: Grounds | None = None,
     num_threads: int = 2,
     draws: int = 1000,
     progress: Progress = _quiet,
@@ -141,12 +147,67 @@ def try_challenger(
         gains={name: gain for name, gain in evaluation.gains.items() if name != LOGISTIC},
         slope=evaluation.metrics.get("calibration_slope", UNKNOWN),
         observed_expected=evaluation.metrics.get("observed_expected", UNKNOWN),
-        suspects=suspect_leaks(
-            matrix[known], y[known], accounts[known], inputs, recipe.gate.leak_auroc, recipe.label.outcome
+        suspects=find_suspects(
+            matrix,
+            labels,
+            inputs,
+            recipe,
+            grounds.features if grounds is not None else None,
+            grounds.tables if grounds is not None else None,
         ),
         as_of_today=restricted,
     )
-    return Trial(matrix, labels, tier, tried, evaluation, judge(shown, recipe.gate))
+    if (
+        grounds is not None
+        and tried is not None
+        and tier.name == "full"
+        and recipe.label.outcome == "churned"
+    ):
+        progress("fitting again and colouring the past", 0, 1)
+        stability, colours = _reasons_and_colours(
+            tried, matrix, labels, inputs, recipe, evaluation, grounds, seed, num_threads, draws
+        )
+        shown = replace(shown, stability=stability, colours=colours)
+        progress("fitting again and colouring the past", 1, 1)
+    return Trial(matrix, labels, tier, tried, evaluation, judge(shown, recipe.gate), shown)
+
+
+def _reasons_and_colours(
+    tried: Backtest,
+    matrix: pd.DataFrame,
+    labels: pd.DataFrame,
+    inputs: Mapping[str, int],
+    recipe: Recipe,
+    evaluation: Evaluation,
+    grounds: Grounds,
+    seed: int,
+    num_threads: int,
+    draws: int,
+) -> tuple[Stability | None, Colours | None]:
+    """Judge what a workspace makes of a model's scores: reasons, and colours beside the best rule."""
+    stability = None
+    if tried.last is not None:
+        stability = reason_stability(
+            tried.last, inputs, recipe, grounds, seed=seed, num_threads=num_threads, draws=draws
+        )
+    rule = best_rule(
+        {
+            name: figures["average_precision"].value
+            for name, figures in evaluation.baselines.items()
+            if name != LOGISTIC
+        }
+    )
+    colours = colour_bar(
+        tried,
+        matrix,
+        _base_rates(labels, recipe)[recipe.label.headline_days],
+        rule or BASE_RATE,
+        recipe.gate,
+        grounds,
+        seed=seed,
+        draws=draws,
+    )
+    return stability, colours
 
 
 def build_challenger(
@@ -161,6 +222,7 @@ def build_challenger(
     as_of_today: Iterable[str] = (),
     data: Mapping[str, Any] | None = None,
     capacity: float = CAPACITY,
+    grounds: Grounds | None = None,
     num_threads: int = 2,
     draws: int = 1000,
     progress: Progress = _quiet,
@@ -173,7 +235,8 @@ def build_challenger(
     evaluation.
     segments: account to segment, for the reference contributions and to group figures by. as_of_today: which
     inputs rest on columns overwritten in place. data: what the bundle says it was trained on. capacity: share
-    of each date's accounts on the team's list. Same arguments, same digest.
+    of each date's accounts on the team's list. grounds: the workspace's definitions, tables and colours, for
+    the leaks, reasons and colours that only they show. Same arguments, same digest.
     """
     trial = try_challenger(
         matrix,
@@ -185,6 +248,7 @@ def build_challenger(
         segments=segments,
         as_of_today=as_of_today,
         capacity=capacity,
+        grounds=grounds,
         num_threads=num_threads,
         draws=draws,
         progress=progress,

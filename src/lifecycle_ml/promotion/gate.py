@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from lifecycle_ml.models.evaluation import Interval
 from lifecycle_ml.models.tiers import Tier
 from lifecycle_ml.outcomes.recipe import Gate
+from lifecycle_ml.promotion.colours import Colours
 from lifecycle_ml.promotion.leaks import Suspect
+from lifecycle_ml.promotion.stability import Stability
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ class Shown:
     suspects: Sequence[Suspect] = ()
     as_of_today: Sequence[str] = ()
     """Inputs that rest on columns overwritten in place, where the recipe does not allow them."""
+    stability: Stability | None = None
+    """None where there are no reasons: expansion, the advisory tier, no workspace."""
+    colours: Colours | None = None
+    """Likewise for colours."""
 
 
 def judge(shown: Shown, gate: Gate) -> tuple[Refusal, ...]:
@@ -50,6 +56,7 @@ def judge(shown: Shown, gate: Gate) -> tuple[Refusal, ...]:
     refusals = [*_leaks(shown, gate), *_events(shown, gate)]
     if shown.tier.name != "insufficient" and shown.cutoffs:
         refusals += [*_skill(shown, gate), *_calibration(shown, gate)]
+        refusals += [*_stability(shown, gate), *_colours(shown, gate)]
     return tuple(refusals)
 
 
@@ -57,8 +64,9 @@ def _leaks(shown: Shown, gate: Gate) -> list[Refusal]:
     found = [
         Refusal(
             "leakage_suspect",
-            suspect.says,
-            f"to find out when {suspect.feature} is known, then mend its clock or name it in the recipe's "
+            f"{suspect.says}{_behind(suspect)}",
+            suspect.needs
+            or f"to find out when {suspect.feature} is known, then mend its clock or name it in the recipe's "
             f"leave_out (leak_auroc = {gate.leak_auroc:g})",
         )
         for suspect in shown.suspects
@@ -73,6 +81,10 @@ def _leaks(shown: Shown, gate: Gate) -> list[Refusal]:
             )
         )
     return found
+
+
+def _behind(suspect: Suspect) -> str:
+    return f" [{suspect.feature} from {', '.join(suspect.columns)}]" if suspect.columns else ""
 
 
 def _events(shown: Shown, gate: Gate) -> list[Refusal]:
@@ -132,8 +144,68 @@ def _calibration(shown: Shown, gate: Gate) -> list[Refusal]:
     ]
 
 
+def _stability(shown: Shown, gate: Gate) -> list[Refusal]:
+    found = shown.stability
+    if found is None or found.unchanged.value >= gate.min_stability:
+        return []
+    return [
+        Refusal(
+            "unstable_reasons",
+            f"first reason unchanged under refit for {_percent(found.unchanged)} of the readings of "
+            f"{found.accounts} red accounts",
+            f"at least {gate.min_stability:.0%} (min_stability): more churned accounts, or fewer features "
+            "that repeat each other across categories (leave_out)",
+        )
+    ]
+
+
+def _colours(shown: Shown, gate: Gate) -> list[Refusal]:
+    found = shown.colours
+    if found is None:
+        return []
+    where = f"over {found.publications} out-of-time publications"
+    refusals = []
+    for name, gain, caught, share, capacity in (
+        ("red", found.gain, found.caught, found.red, gate.red_capacity),
+        ("red and yellow", found.gain_flagged, found.caught_flagged, found.flagged, gate.flagged_capacity),
+    ):
+        if not gain.value > 0:
+            refusals.append(
+                Refusal(
+                    "colour_bar",
+                    f"{name} accounts ({share:.1%} of readings; the worst {capacity:.0%} of each date count) "
+                    f"catch {_percent(caught)} of churn, {_percent(gain, signed=True)} beside {found.rule} "
+                    f"at equal numbers, {where}",
+                    f"more churn caught than by {found.rule}: a better model, or other limits in "
+                    "serving/health.toml",
+                )
+            )
+    if not found.odds.value >= gate.min_red_odds:
+        refusals.append(
+            Refusal(
+                "colour_bar",
+                f"odds of churn among red accounts {_words(found.odds)} times the population's, {where}",
+                f"at least {gate.min_red_odds:g} times (min_red_odds): a higher limit for red in "
+                "serving/health.toml, or facts there that speak more clearly",
+            )
+        )
+    return refusals
+
+
+def _percent(interval: Interval, *, signed: bool = False) -> str:
+    if math.isnan(interval.value):
+        return f"an unknown share ({interval.reason})"
+    sign = "+" if signed else ""
+    value, low, high = (
+        f"{100 * number:{sign}.0f}%" for number in (interval.value, interval.low, interval.high)
+    )
+    return f"{value} [{low}, {high}]"
+
+
 def _words(interval: Interval, *, signed: bool = False) -> str:
     if math.isnan(interval.value):
         return f"unknown ({interval.reason})"
     sign = "+" if signed else ""
+    if math.isnan(interval.low):
+        return f"{interval.value:{sign}.3f} ({interval.reason})"
     return f"{interval.value:{sign}.3f} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"

@@ -22,6 +22,7 @@ from lifecycle_ml.outcomes.snapshots import snapshots
 from lifecycle_ml.promotion.card import write_card
 from lifecycle_ml.promotion.challenger import Challenger, build_challenger
 from lifecycle_ml.promotion.evaluation import plain
+from lifecycle_ml.promotion.grounds import load_grounds
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.tables.source import Tables
 from lifecycle_ml.workspace import Workspace
@@ -111,6 +112,7 @@ def train(
         segments=segments_of(tables),
         as_of_today=features.as_of_today,
         data=data,
+        grounds=load_grounds(workspace, tables),
         num_threads=settings.threads,
         progress=tell,
     )

@@ -6,8 +6,10 @@ import pytest
 
 from lifecycle_ml.models.evaluation import Interval
 from lifecycle_ml.models.tiers import Tier
+from lifecycle_ml.promotion.colours import Colours
 from lifecycle_ml.promotion.gate import Shown, judge
 from lifecycle_ml.promotion.leaks import Suspect
+from lifecycle_ml.promotion.stability import Stability
 
 GOOD = {"base_rate": Interval(0.06, 0.03, 0.09), "usage_drop": Interval(0.04, 0.01, 0.08)}
 UNKNOWN = Interval(math.nan, math.nan, math.nan, "no churn among 300 rows")
@@ -81,6 +83,67 @@ def test_a_suspected_leak_is_refused_by_name(recipe):
     assert refusal.rule == "leakage_suspect"
     assert "AUROC 0.991" in refusal.saw
     assert "when cancel_tickets is known" in refusal.needs
+
+
+def test_a_suspect_names_its_column_and_its_own_cure(recipe):
+    """Where a table gives the leak away, its column and what to do in its source are said."""
+    suspect = Suspect(
+        "champions_left_180d", "dates huddle", ("contacts.left_on",), needs="known_at in contacts.sql"
+    )
+    (refusal,) = judge(shown(suspects=[suspect]), recipe.gate)
+    assert refusal.saw == "dates huddle [champions_left_180d from contacts.left_on]"
+    assert refusal.needs == "known_at in contacts.sql"
+
+
+@pytest.mark.parametrize(("value", "passes"), [(0.75, True), (0.74, False)])
+def test_reasons_must_survive_a_refit(recipe, value, passes):
+    """The point decides; the interval is shown."""
+    found = judge(shown(stability=Stability(Interval(value, 0.6, 0.85), 40)), recipe.gate)
+    assert [refusal.rule for refusal in found] == ([] if passes else ["unstable_reasons"])
+    if not passes:
+        assert "74% [60%, 85%]" in found[0].saw
+        assert "at least 75%" in found[0].needs
+
+
+def test_no_red_account_is_no_stable_reason(recipe):
+    """What cannot be told was not shown."""
+    assert rules(recipe, stability=Stability(UNKNOWN, 0)) == ["unstable_reasons"]
+
+
+def colours(**changes):
+    share = Interval(0.2, 0.1, 0.3)
+    return Colours(
+        **{
+            "rule": "recency_frequency",
+            "red": 0.04,
+            "flagged": 0.2,
+            "caught": share,
+            "gain": Interval(0.05, -0.02, 0.1),
+            "caught_flagged": share,
+            "gain_flagged": Interval(0.1, 0.02, 0.2),
+            "odds": Interval(3.4, 2.1, 4.9),
+            "readings": 5000,
+            "publications": 11,
+            **changes,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "saw"),
+    [
+        ({}, None),
+        ({"gain": Interval(0.0, -0.1, 0.1)}, "red accounts (4.0% of readings; the worst 5%"),
+        ({"gain_flagged": Interval(-0.01, -0.1, 0.1)}, "beside recency_frequency at equal numbers"),
+        ({"odds": Interval(2.9, 2.0, 4.0)}, "odds of churn among red accounts 2.900 [2.000, 4.000] times"),
+        ({"odds": Interval(math.nan, math.nan, math.nan, "no account turned red")}, "no account turned red"),
+    ],
+)
+def test_colours_must_beat_the_rule_and_mean_something(recipe, changes, saw):
+    """More churn than the best rule catches at equal numbers, and three times the population's odds."""
+    found = judge(shown(colours=colours(**changes)), recipe.gate)
+    assert [refusal.rule for refusal in found] == ([] if saw is None else ["colour_bar"])
+    assert saw is None or saw in found[0].saw
 
 
 def test_columns_overwritten_in_place_are_refused_by_name(recipe):

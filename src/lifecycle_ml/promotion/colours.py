@@ -1,0 +1,204 @@
+"""The colour bar: are the accounts that colours single out those that leave?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from lifecycle_ml.health.state import HealthState, next_states
+from lifecycle_ml.models.encoding import Floats
+from lifecycle_ml.models.evaluation import Interval, bootstrap_counts
+from lifecycle_ml.promotion.backtest import MODEL
+
+if TYPE_CHECKING:
+    from lifecycle_ml.health.config import HealthConfig
+    from lifecycle_ml.outcomes.recipe import Gate
+    from lifecycle_ml.promotion.backtest import Backtest
+    from lifecycle_ml.promotion.grounds import Grounds
+
+Flags = npt.NDArray[np.bool_]
+BASE_RATE = "base_rate"
+
+
+@dataclass(frozen=True)
+class Colours:
+    """What colours would have caught out of time, beside the best rule at equal numbers of accounts.
+
+    `red` and `flagged` (red and yellow) are shares of the readings, of which the riskiest are judged up to
+    the team's capacity. `caught` and `caught_flagged` are shares of churn among those judged, `gain` and
+    `gain_flagged` how much more that is than the rule's. `odds` are those of churn among the judged red, as
+    a multiple of the population's. `by_limit`: too few publications for runs, so the limit alone decided.
+    """
+
+    rule: str
+    red: float
+    flagged: float
+    caught: Interval
+    gain: Interval
+    caught_flagged: Interval
+    gain_flagged: Interval
+    odds: Interval
+    readings: int
+    publications: int
+    by_limit: bool = False
+
+
+def colour_bar(
+    tried: Backtest,
+    matrix: pd.DataFrame,
+    base_rate: float,
+    rule: str,
+    gate: Gate,
+    grounds: Grounds,
+    *,
+    seed: int,
+    draws: int,
+) -> Colours:
+    """Colour every out-of-time reading with the health state machine, and see who of the coloured left.
+
+    Every out-of-time date counts as a publication. Facts are evaluated on the matrix as they are each night;
+    reasons are not known at past cut-offs, so the way back is that of the reason `unknown`, but where a fact
+    names one. Dates too early for risk alone to have turned a colour are left out; where no two publications
+    lie `min_days` apart the limits alone decide. matrix: the snapshots of the backtest, with the features.
+    """
+    rows = tried.rows[["account_id", "as_of"]].reset_index(drop=True)
+    risk = tried.at_headline(MODEL)
+    dates = np.sort(rows["as_of"].unique())
+    span = (dates - dates[0]) / np.timedelta64(1, "D")
+    by_limit = bool(span[-1] < grounds.health.min_days)
+    if by_limit:
+        colour = by_limits(risk, grounds.health, base_rate)
+        judged = np.ones(len(rows), dtype=bool)
+    else:
+        colour = _by_machine(rows.assign(risk=risk), matrix, base_rate, grounds)
+        judged = (rows["as_of"] >= dates[span >= grounds.health.min_days][0]).to_numpy()
+    y, risk, colour = tried.y[judged], risk[judged], colour[judged]
+    score = tried.rules[rule][judged]
+    date = pd.factorize(rows.loc[judged, "as_of"])[0]
+    account, accounts = pd.factorize(rows.loc[judged, "account_id"])
+    red = within_capacity(colour == 2, colour, risk, date, gate.red_capacity)
+    flagged = within_capacity(colour >= 1, colour, risk, date, gate.flagged_capacity)
+    counts = _drawn(account, len(accounts), seed, draws)
+    churn = _Sum(y, account, counts)
+
+    def caught(chosen: Floats) -> Interval:
+        return _Sum(y * chosen, account, counts).over(churn)
+
+    return Colours(
+        rule=rule,
+        red=float((colour == 2).mean()),
+        flagged=float((colour >= 1).mean()),
+        caught=caught(red.astype(float)),
+        gain=caught(red - rule_flags(score, date, red)),
+        caught_flagged=caught(flagged.astype(float)),
+        gain_flagged=caught(flagged - rule_flags(score, date, flagged)),
+        odds=_odds(y, red, account, counts),
+        readings=len(y),
+        publications=len(np.unique(date)),
+        by_limit=by_limit,
+    )
+
+
+def best_rule(average_precision: Mapping[str, float]) -> str | None:
+    """Name the rule that would serve instead: the best average precision; the base rate orders nothing."""
+    ranked = {
+        name: value
+        for name, value in average_precision.items()
+        if name != BASE_RATE and not math.isnan(value)
+    }
+    return max(sorted(ranked), key=lambda name: ranked[name]) if ranked else None
+
+
+def by_limits(risk: Floats, health: HealthConfig, base_rate: float) -> npt.NDArray[np.int64]:
+    """Return 2 (red), 1 (yellow) or 0 (green) by the limits at which colours are entered."""
+    red, yellow = health.limit("red", base_rate).enter, health.limit("yellow", base_rate).enter
+    return np.where(risk >= red, 2, np.where(risk >= yellow, 1, 0)).astype(np.int64)
+
+
+def _by_machine(
+    scored: pd.DataFrame, matrix: pd.DataFrame, base_rate: float, grounds: Grounds
+) -> npt.NDArray[np.int64]:
+    """Return the colour of each row (2 red, 1 yellow, 0 green), publication after publication."""
+    rank = {"green": 0, "yellow": 1, "red": 2}
+    wide = scored.merge(matrix, "left", ["account_id", "as_of"], validate="one_to_one").assign(
+        reason="unknown"
+    )
+    colour = np.zeros(len(scored), dtype=np.int64)
+    states: dict[str, HealthState] = {}
+    for date, part in wide.groupby("as_of", sort=True):
+        found = next_states(
+            states,
+            part,
+            grounds.health,
+            pd.Timestamp(str(date)).date(),
+            grounds.recovers_when,
+            grounds.choose_playbook,
+            base_rate,
+        )
+        colour[part.index] = [rank[found[account].color] for account in part["account_id"]]
+        states |= found
+    return colour
+
+
+def within_capacity(
+    chosen: Flags, colour: npt.NDArray[np.int64], risk: Floats, date: npt.NDArray[np.intp], capacity: float
+) -> Flags:
+    """Keep of the `chosen` rows the worst (by colour, then risk) up to a share of each date's rows."""
+    frame = pd.DataFrame({"date": date, "chosen": chosen, "colour": colour, "risk": risk})
+    ordered = frame[frame["chosen"]].sort_values(["colour", "risk"], ascending=False, kind="stable")
+    room = np.floor(capacity * np.bincount(date))
+    kept = ordered.index[ordered.groupby("date").cumcount().to_numpy() < room[ordered["date"]]]
+    return np.asarray(frame.index.isin(kept), dtype=bool)
+
+
+def rule_flags(score: Floats, date: npt.NDArray[np.intp], flagged: Flags) -> Floats:
+    """Return how surely a rule flags each row, given as many a date as `flagged`: 1, 0, or shared by ties."""
+    share = np.zeros(len(score))
+    for day in np.unique(date):
+        here = np.flatnonzero(date == day)
+        left = float(flagged[here].sum())
+        for value in np.unique(score[here])[::-1]:
+            if left <= 0:
+                break
+            tied = here[score[here] == value]
+            share[tied] = min(1.0, left / len(tied))
+            left -= len(tied)
+    return share
+
+
+def _drawn(account: npt.NDArray[np.intp], accounts: int, seed: int, draws: int) -> Floats:
+    return np.concatenate(list(bootstrap_counts(accounts, len(account), draws, seed))).astype(np.float64)
+
+
+class _Sum:
+    """A sum over rows, and over the rows of each draw of accounts."""
+
+    def __init__(self, values: Floats, account: npt.NDArray[np.intp], counts: Floats) -> None:
+        self.value = float(values.sum())
+        self.drawn = counts @ np.bincount(account, values, counts.shape[1])
+
+    def over(self, other: _Sum) -> Interval:
+        """Return the ratio of two sums; NaN, with the reason, where there is nothing below."""
+        if other.value == 0:
+            return Interval(math.nan, math.nan, math.nan, "no churn among these readings")
+        usable = other.drawn > 0
+        low, high = np.quantile(self.drawn[usable] / other.drawn[usable], [0.025, 0.975])
+        return Interval(self.value / other.value, float(low), float(high))
+
+
+def _odds(y: Floats, red: Flags, account: npt.NDArray[np.intp], counts: Floats) -> Interval:
+    if not red.any():
+        return Interval(math.nan, math.nan, math.nan, "no account turned red")
+    left, stayed = _Sum(y * red, account, counts), _Sum((1 - y) * red, account, counts)
+    all_left, all_stayed = _Sum(y, account, counts), _Sum(1 - y, account, counts)
+    # Half an account on each side: where every red account left, the odds are high, not unknown.
+    ratio = (left.drawn + 0.5) / (stayed.drawn + 0.5) * (all_stayed.drawn + 0.5) / (all_left.drawn + 0.5)
+    value = (left.value + 0.5) / (stayed.value + 0.5) * (all_stayed.value + 0.5) / (all_left.value + 0.5)
+    low, high = np.quantile(ratio, [0.025, 0.975])
+    return Interval(value, float(low), float(high))

@@ -1,0 +1,46 @@
+"""What the gate judges a model by beside its predictions: definitions, tables, and the rules of health."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lifecycle_ml.actions.playbooks import load_playbooks
+from lifecycle_ml.actions.team import load_team
+from lifecycle_ml.health.config import HealthConfig, load_health
+from lifecycle_ml.health.predicate import Predicate
+from lifecycle_ml.health.state import Color
+from lifecycle_ml.matrix.feature import FeatureSet
+from lifecycle_ml.matrix.load import load_features
+from lifecycle_ml.reasons.taxonomy import Taxonomy, load_taxonomy
+from lifecycle_ml.tables.source import Tables
+from lifecycle_ml.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """A workspace's features, categories and colours, and a company's tables.
+
+    Without grounds a model is judged by its predictions alone: reasons and colours belong to a workspace.
+    """
+
+    features: FeatureSet
+    taxonomy: Taxonomy
+    health: HealthConfig
+    recovers_when: Callable[[Color, str], tuple[Predicate, ...]]
+    choose_playbook: Callable[[Color, str], str]
+    tables: Tables | None = None
+
+
+def load_grounds(workspace: Workspace, tables: Tables) -> Grounds:
+    """Load what the gate needs of a workspace. Raises: UserError for the first rule that cannot be."""
+    every = load_features(workspace)
+    playbooks = load_playbooks(workspace, every.names, load_team(workspace))
+    return Grounds(
+        features=every.available(tables),
+        taxonomy=load_taxonomy(workspace, every.names),
+        health=load_health(workspace, every.names),
+        recovers_when=playbooks.recovers_when,
+        choose_playbook=playbooks.choose,
+        tables=tables,
+    )
