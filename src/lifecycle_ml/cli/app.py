@@ -219,6 +219,25 @@ def train(
 
 
 @app.command()
+def promote(
+    recipe: Annotated[str, typer.Argument(help="A file of training/, without .toml.")] = "churn",
+    workspace: WorkspaceOption = Path(),
+    version: Annotated[
+        str | None,
+        typer.Option(help="Registered version; default the newest one after the champion."),
+    ] = None,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Go back to what served before; a second time undoes it.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Let a challenger serve if it beats the champion on the same dates; else say what is missing."""
+    from lifecycle_ml.cli import champions
+
+    champions.promote(*open_workspace(workspace), recipe, version, back=rollback, as_json=json)
+
+
+@app.command()
 def run(
     workspace: WorkspaceOption = Path(),
     as_of: AsOfOption = None,

@@ -73,7 +73,10 @@ def show_training(result: TrainingResult) -> None:
     elif document["promoted"]:
         say(f"Version {document['version']} passed the gate and serves.")
     else:
-        say(f"Version {document['version']} passed the gate as a challenger; an earlier one goes on serving.")
+        say(
+            f"Version {document['version']} passed the gate as a challenger; an earlier one goes on serving. "
+            f"Compare the two with `lifecycle promote {document['recipe']}`."
+        )
 
 
 def _say_refusals(refusals: Sequence[Mapping[str, str]]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from lifecycle_ml.conditions.parse import parse_condition
-from lifecycle_ml.errors import ConditionError
+from lifecycle_ml.errors import ConditionError, ConfigError
 from lifecycle_ml.matrix.spine import MEANINGFUL
 from lifecycle_ml.tables.schema import SCHEMAS
 from lifecycle_ml.workspace import Strict, Workspace
@@ -198,6 +199,7 @@ class Gate(Strict):
     observed_expected_low: Annotated[float, Field(ge=0, le=10)]
     observed_expected_high: Annotated[float, Field(gt=0, le=10)]
     leak_auroc: Annotated[float, Field(gt=0.5, le=1)]
+    promote_from: Annotated[float, Field(ge=0.5, lt=1)] = 0.9
     min_stability: Annotated[float, Field(ge=0, le=1)] = 0.75
     min_red_odds: Annotated[float, Field(ge=0, le=100)] = 3.0
     red_capacity: Share = 0.05
@@ -333,3 +335,16 @@ def load_recipe(workspace: Workspace, name: str) -> Recipe:
     mode = None if peeked.label is None else peeked.label.mode
     recipe = workspace.load("training", f"{name}.toml", _BY_MODE.get(mode, _Rolling))
     return recipe.model_copy(update={"name": name})
+
+
+def recorded_recipe(document: Mapping[str, Any]) -> Recipe:
+    """Rebuild a recipe from its own `model_dump(mode="json")`, as a run keeps it.
+
+    Raises: ConfigError for one that this version cannot read.
+    """
+    try:
+        return _BY_MODE[document["label"]["mode"]].model_validate(document)
+    except (KeyError, TypeError, ValidationError) as error:
+        raise ConfigError(
+            f"the recorded recipe is of another version and cannot be read: {error}."
+        ) from error

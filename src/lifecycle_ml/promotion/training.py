@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +29,9 @@ from lifecycle_ml.settings import Settings
 from lifecycle_ml.tables.source import Tables
 from lifecycle_ml.workspace import Workspace
 
+if TYPE_CHECKING:
+    from lifecycle_ml.promotion.registry import Registry
+
 Progress = Callable[[str, int, int], None]
 
 SIGNS = {"raises": 1, "lowers": -1, "none": 0}
@@ -41,6 +46,8 @@ SHOWN = (
 )
 RULES_VERSION = "rules"
 """Version of what serves where no registered model does."""
+PREDICTIONS, RECIPE, INPUTS = "predictions.parquet", "recipe.json", "features.json"
+"""Artefacts of a run: its out-of-time predictions, its recipe whole, and what it learned from."""
 
 
 def _quiet(_step: str, _done: int, _total: int) -> None:
@@ -83,11 +90,13 @@ def train(
 ) -> TrainingResult:
     """Train a challenger on everything known at `as_of`, log it, and let it serve if it may.
 
-    It becomes champion only where no model serves and the gate refuses nothing; where none serves and it is
-    refused, the best rule serves. `predictions` names a Parquet file for every out-of-time prediction.
+    It becomes champion only where no model serves and the gate refuses nothing (where one does, `promote`
+    decides); where none serves and it is refused, the best rule serves. `predictions` names a Parquet file
+    for every out-of-time prediction.
     Training again, or going on after being killed, registers the same bundle once.
     Raises: ConfigError for an unknown recipe, one whose tables are absent, or one that leaves no feature.
     """
+    from lifecycle_ml.promotion.plots import draw_plots
     from lifecycle_ml.promotion.registry import Record, Registry
 
     tell = progress or _quiet
@@ -119,6 +128,9 @@ def train(
     if predictions is not None:
         predictions.parent.mkdir(parents=True, exist_ok=True)
         challenger.predictions.to_parquet(predictions, index=False)
+    tell("drawing the plots", 0, 1)
+    plots = draw_plots(challenger.backtest, challenger.bundle, matrix, recipe.label.outcome)
+    tell("drawing the plots", 1, 1)
     tell("recording the run", 0, 1)
     registry = Registry.open(settings.mlflow_tracking_uri)
     try:
@@ -141,7 +153,8 @@ def train(
             },
             texts={
                 "model_card.md": write_card(challenger, recipe, inputs, data),
-                "features.json": json.dumps(inputs, indent=1),
+                RECIPE: json.dumps(recipe.model_dump(mode="json"), indent=1),
+                INPUTS: json.dumps(recorded_inputs(inputs, features), indent=1),
                 "figures.json": json.dumps(
                     challenger.evaluation.to_json()
                     | {"refusals": [refusal.to_json() for refusal in challenger.refusals]},
@@ -150,13 +163,16 @@ def train(
             },
             bundle=challenger.bundle,
             rules=challenger.rules,
+            files={PREDICTIONS: _parquet(challenger.predictions)}
+            | {f"plots/{name}": content for name, content in plots.items()},
+            data=data,
         )
     )
     if promoted and version is not None:
-        registry.crown(recipe_name, version)
         export(settings, recipe_name, challenger.serves, version)
     elif serving is None or serving.source == "rules":
         export(settings, recipe_name, challenger.rules, RULES_VERSION)
+    name_champion(registry, settings, recipe_name, None if promoted else challenger.bundle)
     tell("recording the run", 1, 1)
     return TrainingResult(recipe_name, version, promoted, run_id, challenger)
 
@@ -200,6 +216,17 @@ def inputs_of(features: FeatureSet, recipe: Recipe) -> dict[str, int]:
     return inputs
 
 
+def recorded_inputs(inputs: Mapping[str, int], features: FeatureSet) -> dict[str, dict[str, Any]]:
+    """Return what a run keeps of its inputs: each one's direction, and a hash of its definition."""
+    return {
+        name: {
+            "direction": sign,
+            "definition": hashlib.sha256(repr(features[name].value).encode()).hexdigest()[:16],
+        }
+        for name, sign in inputs.items()
+    }
+
+
 def segments_of(tables: Tables) -> dict[str, str]:
     """Return each account's segment as of today: references are grouped by it, nothing learns from it."""
     accounts = tables["accounts"]
@@ -221,20 +248,48 @@ def describe(labels: pd.DataFrame, fingerprint: str, as_of: date) -> dict[str, A
 
 
 def export(settings: Settings, recipe_name: str, bundle: Bundle, version: str) -> None:
-    """Write the bundle under its digest and point the recipe at it; the one before stays for rollback."""
+    """Write the bundle under its digest and point the recipe at it; the one before stays for rollback.
+
+    The pointer is replaced in one step: whoever reads it sees the old champion or the new one.
+    """
     bundle.save(folder_of(settings, bundle.digest))
-    pointer = settings.bundles / f"{recipe_name}.json"
-    before = _pointer(pointer)
-    if before is not None and before.get("digest") == bundle.digest:
+    try:
+        before = pointer_of(settings, recipe_name)
+    except BundleError:
+        before = None  # unreadable, so it names nothing to go back to
+    if before is not None and before["digest"] == bundle.digest:
         before = before.get("previous")
-    elif before is not None:
-        before = {"digest": before.get("digest"), "version": before.get("version")}
+    write_pointer(settings, recipe_name, {"digest": bundle.digest, "version": version}, before)
+
+
+def write_pointer(
+    settings: Settings, recipe_name: str, serves: Mapping[str, Any], previous: Mapping[str, Any] | None
+) -> None:
+    """Point a recipe at an exported bundle (digest and version), keeping the one to go back to."""
+    kept = None if previous is None else {key: previous.get(key) for key in ("digest", "version")}
+    pointer = settings.bundles / f"{recipe_name}.json"
     draft = pointer.with_suffix(".json.draft")
-    draft.write_text(
-        json.dumps({"digest": bundle.digest, "version": version, "previous": before}, indent=1) + "\n",
-        encoding="utf-8",
-    )
+    document = {"digest": serves["digest"], "version": serves["version"], "previous": kept}
+    draft.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     draft.replace(pointer)
+
+
+def name_champion(
+    registry: Registry, settings: Settings, recipe_name: str, beside: Bundle | None = None
+) -> None:
+    """Let the registry's aliases say what the pointer says; what a kill left behind is mended here.
+
+    `beside` is a model just trained beside the champion: the challenger. A champion is no challenger.
+    """
+    from lifecycle_ml.promotion.registry import CHALLENGER, CHAMPION
+
+    serves = pointer_of(settings, recipe_name)
+    digest = None if serves is None else str(serves["digest"])
+    champion = registry.point(recipe_name, CHAMPION, digest)
+    if beside is not None and beside.digest != digest:
+        registry.point(recipe_name, CHALLENGER, beside.digest)
+    elif champion is not None and registry.alias(recipe_name, CHALLENGER) == champion:
+        registry.point(recipe_name, CHALLENGER, None)
 
 
 def champion(settings: Settings, recipe_name: str) -> Bundle | None:
@@ -243,7 +298,7 @@ def champion(settings: Settings, recipe_name: str) -> Bundle | None:
     A bundle that was tampered with or half written is never returned: the previous one goes on serving.
     Raises: BundleError where that one is damaged too, or there is none.
     """
-    pointer = _pointer(settings.bundles / f"{recipe_name}.json")
+    pointer = pointer_of(settings, recipe_name)
     if pointer is None:
         return None
     first: BundleError | None = None
@@ -266,7 +321,12 @@ def folder_of(settings: Settings, digest: str) -> Path:
     return settings.bundles / digest.removeprefix("sha256:")
 
 
-def _pointer(path: Path) -> dict[str, Any] | None:
+def pointer_of(settings: Settings, recipe_name: str) -> dict[str, Any] | None:
+    """Return the pointer of a recipe: digest, version and `previous` (the same two, or None).
+
+    None where nothing was exported yet. Raises: BundleError where the file says something else.
+    """
+    path = settings.bundles / f"{recipe_name}.json"
     if not path.is_file():
         return None
     try:
@@ -276,6 +336,12 @@ def _pointer(path: Path) -> dict[str, Any] | None:
     if not isinstance(found, dict) or not isinstance(found.get("digest"), str):
         raise BundleError(f"{path.name} in the bundles folder names no digest.")
     return found
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    buffer = BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
 
 
 def _shown(figures: Mapping[str, Any]) -> dict[str, Any]:
