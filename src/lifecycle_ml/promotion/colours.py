@@ -149,10 +149,10 @@ def _by_machine(
 def within_capacity(
     chosen: Flags, colour: npt.NDArray[np.int64], risk: Floats, date: npt.NDArray[np.intp], capacity: float
 ) -> Flags:
-    """Keep of the `chosen` rows the worst (by colour, then risk) up to a share of each date's rows."""
+    """Keep of the `chosen` the worst (by colour, then risk) up to a share of each date's rows, or one."""
     frame = pd.DataFrame({"date": date, "chosen": chosen, "colour": colour, "risk": risk})
     ordered = frame[frame["chosen"]].sort_values(["colour", "risk"], ascending=False, kind="stable")
-    room = np.floor(capacity * np.bincount(date))
+    room = np.maximum(np.floor(capacity * np.bincount(date)), 1)
     kept = ordered.index[ordered.groupby("date").cumcount().to_numpy() < room[ordered["date"]]]
     return np.asarray(frame.index.isin(kept), dtype=bool)
 

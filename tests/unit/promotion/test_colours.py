@@ -129,6 +129,8 @@ def test_the_worst_of_each_date_are_kept():
     day = np.array([0, 0, 0, 0, 1, 1])
     kept = within_capacity(colour >= 1, colour, risk, day, 0.5)
     assert kept.tolist() == [False, True, True, False, False, True]
+    few = within_capacity(colour >= 1, colour, risk, day, 0.05)
+    assert few.tolist() == [False, False, True, False, False, True]  # nobody's team treats none
 
 
 def test_a_rule_flags_as_many_and_ties_share():
