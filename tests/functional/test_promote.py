@@ -17,17 +17,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("promote")]
 
 SMALL = {"members = 10": "members = 2", "\ncutoffs = 4": "\ncutoffs = 2"}
 FEW = {
-    # a small company: what the gate says is not what this is about
+    # a small company and its small model: what the gate says is not what this is about
     "advisory_from_accounts = 30": "advisory_from_accounts = 5",
-    "full_from_accounts = 100": "full_from_accounts = 10",
+    "full_from_accounts = 100": "full_from_accounts = 5000",
     "min_gain = 0.0": "min_gain = -1.0",
     "min_events = 20": "min_events = 5",
     "slope_low = 0.7": "slope_low = 0.0",
     "slope_high = 1.4": "slope_high = 10.0",
     "observed_expected_low = 0.8": "observed_expected_low = 0.0",
     "observed_expected_high = 1.25": "observed_expected_high = 10.0",
-    "min_stability = 0.75": "min_stability = 0.0",
-    "min_red_odds = 3.0": "min_red_odds = 0.0",
 }
 
 
