@@ -50,6 +50,7 @@ from lifecycle_ml.outcomes.labels import label_column
 from lifecycle_ml.outcomes.recipe import Recipe, load_recipe
 from lifecycle_ml.outcomes.snapshots import snapshots
 from lifecycle_ml.outcomes.splits import known_at_cutoff, rolling_origins
+from lifecycle_ml.promotion.backtest import capacity_of
 from lifecycle_ml.promotion.training import inputs_of, require_tables
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.tables.source import read_tables
@@ -164,14 +165,9 @@ def fit(company: Snapshots, fold: Fold, names: Sequence[str], members: int, thre
     estimator = company.recipe.estimator
     classifier = RiskClassifier(
         n_members=members,
-        n_trees=estimator.trees,
-        learning_rate=estimator.learning_rate,
-        n_leaves=estimator.leaves,
-        min_leaf=estimator.min_child,
-        l2=estimator.l2,
-        feature_fraction=estimator.feature_fraction,
+        capacity=capacity_of(estimator),
+        linear=estimator.linear,
         account_fraction=estimator.account_fraction,
-        max_bin=estimator.max_bin,
         monotone={n: company.inputs[n] for n in names if company.inputs[n]} if estimator.monotone else {},
         num_threads=threads,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import ibis
@@ -108,7 +109,7 @@ def _facts(
     sets: Iterable[FactSet],
     kept: KeptTiles | None,
 ) -> dict[Measure, Array]:
-    """Group each set of facts into tiles and take the windows of its leaves."""
+    """Group each set of facts into tiles and take the windows of its leaves, several at once."""
     accounts = pd.unique(members["member"])
     numbered = {account: number for number, account in enumerate(accounts)}
     snapshots = Snapshots.of(members, numbered, len(spine))
@@ -120,23 +121,32 @@ def _facts(
     midnights = bool((spine["known_at"] == spine["known_at"].dt.normalize()).all())
     dates = np.unique(snapshots.day)
     found: dict[Measure, Array] = {}
-    for several in sets:
-        held = kept if kept is not None and kept.covers(several) else None
-        taken: dict[Rows, list[Taken]] = {leaf: [] for leaf in several.leaves}
-        if several.additive:
-            cuts = Cuts.of(dates, several.additive)
-            for answer, part in _asked(tables, several, None, cuts, snapshots, held, midnights=midnights):
-                tiles = Tiles(answer, several, cuts, part)
-                for leaf in several.additive:
-                    taken[leaf].append(tiles.taken(leaf))
-        for column, counted in several.distinct.items():
-            cuts = Cuts.of(dates, counted)
-            for answer, part in _asked(tables, several, column, cuts, snapshots, held, midnights=midnights):
-                values = Values(answer, several.conditions(column), cuts, part)
-                for leaf in counted:
-                    taken[leaf].append(values.taken(leaf))
-        found |= {leaf: _decoded(Taken.joined(parts), leaf, snapshots) for leaf, parts in taken.items()}
-        _mend_families(tables, spine, snapshots.families, several, found)
+    threads = tables.backend.con.execute("SELECT current_setting('threads')").fetchall()[0][0]
+    with ThreadPoolExecutor(max_workers=int(threads)) as pool:
+        for several in sets:
+            held = kept if kept is not None and kept.covers(several) else None
+            taken: dict[Rows, list[Taken]] = {leaf: [] for leaf in several.leaves}
+            if several.additive:
+                cuts = Cuts.of(dates, several.additive)
+                for answer, part in _asked(tables, several, None, cuts, snapshots, held, midnights=midnights):
+                    tiles = Tiles(answer, several, cuts, part)
+                    for leaf, windows in zip(
+                        several.additive, pool.map(tiles.taken, several.additive), strict=True
+                    ):
+                        taken[leaf].append(windows)
+            for column, counted in several.distinct.items():
+                cuts = Cuts.of(dates, counted)
+                for answer, part in _asked(
+                    tables, several, column, cuts, snapshots, held, midnights=midnights
+                ):
+                    values = Values(answer, several.conditions(column), cuts, part)
+                    for leaf, windows in zip(counted, pool.map(values.taken, counted), strict=True):
+                        taken[leaf].append(windows)
+            decoded = pool.map(
+                lambda leaf, parts: _decoded(Taken.joined(parts), leaf, snapshots), taken, taken.values()
+            )
+            found |= dict(zip(taken, decoded, strict=True))
+            _mend_families(tables, spine, snapshots.families, several, found)
     return found
 
 

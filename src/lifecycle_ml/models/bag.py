@@ -1,4 +1,4 @@
-"""A bag of boosted trees over accounts: fitted on one binned table, saved as text, explained exactly."""
+"""A bag over accounts: boosted trees, and a straight line beside them, saved as text, explained exactly."""
 
 from __future__ import annotations
 
@@ -8,74 +8,68 @@ import os
 # runtime reads this once, when LightGBM is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
+from lifecycle_ml.models.capacity import Chosen, Table
 from lifecycle_ml.models.encoding import Floats
+from lifecycle_ml.models.linear import Scaling, fit_weights
 
 FEW_ROWS = 256
 """Up to here one thread answers faster than two wake up."""
 
 
 @dataclass(frozen=True)
-class Capacity:
-    """How much one member may bend: LightGBM's parameters under our names."""
+class Line:
+    """The linear part of every member: one scaling, and weights by member (members, terms).
 
-    n_trees: int
-    learning_rate: float
-    n_leaves: int
-    min_leaf: int
-    l2: float
-    feature_fraction: float
-    row_fraction: float
-    max_bin: int
+    Weights already hold what the part counts in the sum.
+    """
 
-    def parameters(self, seed: int, num_threads: int, monotone: Sequence[int]) -> dict[str, object]:
-        """Return LightGBM's parameters; deterministic whatever the number of threads."""
-        return {
-            "objective": "binary",
-            "boost_from_average": False,
-            "learning_rate": self.learning_rate,
-            "num_leaves": self.n_leaves,
-            "min_data_in_leaf": self.min_leaf,
-            "lambda_l2": self.l2,
-            "feature_fraction": self.feature_fraction,
-            "bagging_fraction": self.row_fraction,
-            "bagging_freq": 1 if self.row_fraction < 1 else 0,
-            "max_bin": self.max_bin,
-            "monotone_constraints": list(monotone),
-            "seed": seed,
-            "num_threads": num_threads,
-            "deterministic": True,
-            "force_col_wise": True,
-            "feature_pre_filter": False,
-            "verbosity": -1,
-        }
+    scaling: Scaling
+    weights: Floats
+
+    def margins(self, X: Floats) -> Floats:
+        """Return each member's linear margin: (members, rows)."""
+        terms = self.scaling.terms(X)
+        # row by row along the terms: a row must score the same alone as in a batch
+        return np.stack([(terms * weights).sum(axis=1) for weights in self.weights])
+
+    def margin(self, X: Floats) -> Floats:
+        """Return the members' mean linear margin: (rows,)."""
+        return np.asarray((self.scaling.terms(X) * self.weights.mean(axis=0)).sum(axis=1), dtype=np.float64)
+
+    def contributions(self, X: Floats, weights: Floats) -> Floats:
+        """Return what each column adds with these weights: (rows, columns)."""
+        return self.scaling.gathered(self.scaling.terms(X) * weights)
 
 
 @dataclass(frozen=True)
 class Bag:
-    """Boosters whose margins are averaged: log-odds beyond the offset the rows were fitted with."""
+    """Members whose margins are averaged: log-odds beyond the offset the rows were fitted with.
+
+    A member's margin is `tree_weight` times that of its boosted trees, plus its straight line's, if any.
+    """
 
     members: tuple[lgb.Booster, ...]
     num_threads: int = 1
+    tree_weight: float = 1.0
+    line: Line | None = field(default=None)
 
     @classmethod
     def fit(
         cls,
-        X: Floats,
-        y: Floats,
+        table: Table,
+        chosen: Chosen,
         *,
-        offset: Floats,
-        weight: Floats | None,
         rows: Sequence[npt.NDArray[np.int64]],
         seeds: Sequence[int],
-        capacity: Capacity,
         monotone: Sequence[int],
         num_threads: int,
     ) -> Bag:
@@ -84,32 +78,72 @@ class Bag:
         Members are fitted side by side with one thread each: on shallow trees that is more than twice as
         fast as one after the other with all threads, and no thread waits for another.
         """
-        shared = capacity.parameters(int(seeds[0]), num_threads, monotone)
-        data = lgb.Dataset(X, label=y, weight=weight, init_score=offset, params=shared).construct()
+        trees = chosen.trees.within(min(len(part) for part in rows), table.X.shape[1])
+        data = lgb.Dataset(
+            table.X,
+            label=table.y,
+            weight=table.weight,
+            init_score=table.offset,
+            params=trees.parameters(int(seeds[0]), num_threads, monotone),
+        ).construct()
         # subsets are cut before threads start: cutting one sets a field of the table they share
-        parts = [data.subset(np.sort(chosen)).construct() for chosen in rows]
+        parts = [data.subset(np.sort(part)).construct() for part in rows]
 
-        def fit_member(part: lgb.Dataset, seed: int) -> str:
-            params = capacity.parameters(seed, 1, monotone)
-            return to_text(lgb.train(params, part, num_boost_round=capacity.n_trees))
+        def fit_trees(part: lgb.Dataset, seed: int) -> str:
+            params = trees.parameters(seed, 1, monotone)
+            return to_text(lgb.train(params, part, num_boost_round=trees.n_trees))
 
         with ThreadPoolExecutor(max_workers=num_threads) as pool:
-            members = list(pool.map(fit_member, parts, [int(seed) for seed in seeds]))
-        return cls.from_texts(members, num_threads)
+            members = list(pool.map(fit_trees, parts, [int(seed) for seed in seeds]))
+            line = _fit_line(table, chosen, rows, monotone, pool) if chosen.linear_weight > 0 else None
+        return cls.from_texts(members, num_threads, tree_weight=chosen.tree_weight, line=line)
 
     @classmethod
-    def from_texts(cls, texts: Sequence[str], num_threads: int = 1) -> Bag:
-        """Rebuild from LightGBM's text format, which holds no code."""
-        return cls(tuple(lgb.Booster(model_str=text) for text in texts), num_threads)
+    def from_texts(
+        cls,
+        texts: Sequence[str],
+        num_threads: int = 1,
+        *,
+        tree_weight: float = 1.0,
+        line: Line | None = None,
+    ) -> Bag:
+        """Rebuild from LightGBM's text format, which holds no code, and the plain values beside it."""
+        members = tuple(lgb.Booster(model_str=text) for text in texts)
+        return cls(members, num_threads, tree_weight, line)
 
     def texts(self) -> list[str]:
-        """Return each member as text."""
+        """Return each member's trees as text."""
         return [to_text(member) for member in self.members]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the texts do not hold, as plain values."""
+        line = self.line
+        return {
+            "tree_weight": self.tree_weight,
+            "line": None if line is None else line.scaling.to_json() | {"weights": line.weights.tolist()},
+        }
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any], texts: Sequence[str], num_threads: int = 1) -> Bag:
+        """Rebuild from `to_json` and `texts`."""
+        line = saved["line"]
+        return cls.from_texts(
+            texts,
+            num_threads,
+            tree_weight=float(saved["tree_weight"]),
+            line=None
+            if line is None
+            else Line(Scaling.from_json(line), np.asarray(line["weights"], dtype=np.float64)),
+        )
 
     def margins(self, X: Floats) -> Floats:
         """Return each member's margin: (members, rows)."""
         threads = self._threads(X)
-        return np.stack([m.predict(X, raw_score=True, num_threads=threads) for m in self.members])
+        trees = np.stack(
+            [m.predict(X, raw_score=True, num_threads=threads, verbosity=-1) for m in self.members]
+        )
+        margins = self.tree_weight * trees
+        return margins if self.line is None else margins + self.line.margins(X)
 
     def margin(self, X: Floats) -> Floats:
         """Return the mean margin of the members: (rows,)."""
@@ -118,31 +152,70 @@ class Bag:
         threads = self._threads(X)
         total = np.zeros(X.shape[0])
         for member in self.members:
-            total += member.predict(X, raw_score=True, num_threads=threads)
-        return total / len(self.members)
+            total += member.predict(X, raw_score=True, num_threads=threads, verbosity=-1)
+        margin = self.tree_weight * (total / len(self.members))
+        return margin if self.line is None else margin + self.line.margin(X)
 
     @property
     def bounds(self) -> tuple[float, float]:
         """Margins the bag cannot leave, whatever the row: every tree at its lowest, at its highest leaf."""
-        lows = [member.lower_bound() for member in self.members]
-        highs = [member.upper_bound() for member in self.members]
-        return float(np.mean(lows)), float(np.mean(highs))
+        low = self.tree_weight * float(np.mean([member.lower_bound() for member in self.members]))
+        high = self.tree_weight * float(np.mean([member.upper_bound() for member in self.members]))
+        if self.line is None:
+            return low, high
+        least, most = self.line.scaling.bounds(self.line.weights.mean(axis=0))
+        return low + least, high + most
 
     def member_contributions(self, X: Floats) -> Floats:
         """Return exact path-dependent SHAP values: (members, rows, columns + 1), the last one the base."""
         threads = self._threads(X)
-        return np.stack([m.predict(X, pred_contrib=True, num_threads=threads) for m in self.members])
+        found = np.stack(
+            [m.predict(X, pred_contrib=True, num_threads=threads, verbosity=-1) for m in self.members]
+        )
+        found *= self.tree_weight
+        if self.line is not None:
+            for member, weights in zip(found, self.line.weights, strict=True):
+                member[:, :-1] += self.line.contributions(X, weights)
+        return found
 
     def contributions(self, X: Floats) -> Floats:
         """Return the members' mean SHAP values: (rows, columns + 1); they add up to `margin`."""
         threads = self._threads(X)
         total = np.zeros((X.shape[0], X.shape[1] + 1))
         for member in self.members:
-            total += member.predict(X, pred_contrib=True, num_threads=threads)
-        return total / len(self.members)
+            total += member.predict(X, pred_contrib=True, num_threads=threads, verbosity=-1)
+        total *= self.tree_weight / len(self.members)
+        if self.line is not None:
+            total[:, :-1] += self.line.contributions(X, self.line.weights.mean(axis=0))
+        return total
 
     def _threads(self, X: Floats) -> int:
         return 1 if X.shape[0] <= FEW_ROWS else self.num_threads
+
+
+def _fit_line(
+    table: Table,
+    chosen: Chosen,
+    rows: Sequence[npt.NDArray[np.int64]],
+    monotone: Sequence[int],
+    pool: ThreadPoolExecutor,
+) -> Line:
+    scaling = Scaling.fit(table.X)
+    terms = scaling.terms(table.X)
+    bounds = scaling.directions(monotone)
+
+    def fit_member(part: npt.NDArray[np.int64]) -> Floats:
+        return fit_weights(
+            terms[part],
+            table.y[part],
+            offset=table.offset[part],
+            penalty=chosen.penalty * table.rows_each,
+            bounds=bounds,
+            weight=None if table.weight is None else table.weight[part],
+        )
+
+    weights = np.stack(list(pool.map(fit_member, rows)))
+    return Line(scaling, chosen.linear_weight * weights)
 
 
 def to_text(booster: lgb.Booster) -> str:

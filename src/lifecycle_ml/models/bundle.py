@@ -24,7 +24,7 @@ from lifecycle_ml.models.logistic import LogisticModel
 from lifecycle_ml.models.references import References
 from lifecycle_ml.models.rules import Band, RuleModel
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 DIGEST = "digest"
 """Written last: a folder without it was never finished."""

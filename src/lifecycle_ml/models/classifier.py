@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,22 +20,29 @@ from sklearn.utils.validation import (
     column_or_1d,
     validate_data,
 )
+from threadpoolctl import threadpool_limits
 
-from lifecycle_ml.models.bag import Bag, Capacity, leave_accounts_out
+from lifecycle_ml.models.bag import Bag, leave_accounts_out
+from lifecycle_ml.models.capacity import LADDER, Capacity, Chosen, Table, choose
 from lifecycle_ml.models.encoding import Encoding, Floats
+
+FOLDS = 5
+"""Folds over accounts by which the capacity is chosen where none are given."""
 
 
 class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A bag of regularised, monotone boosted trees over accounts, for two classes.
+    """A bag of monotone boosted trees and a straight line over accounts, for two classes.
 
     Takes a DataFrame with numbers, yes/no and categories (text or category columns), all of them with gaps,
-    or an array of numbers. No class weights and no resampling: probabilities are meant to be read.
+    or an array of numbers. How much it may bend is chosen from the training rows (see `models.capacity`).
+    No class weights and no resampling: probabilities are meant to be read.
 
     Parameters
     ----------
+    capacity : "auto" to choose shape and number of trees from the training rows, or a `Capacity`, whose
+        min_leaf counts rows and is at most a tenth of the rows a member sees.
+    linear : whether a ridge regression may join the trees, with the weight it earns on rows held back.
     n_members : members of the bag; their margins are averaged.
-    n_trees, learning_rate, n_leaves, min_leaf, l2, feature_fraction, row_fraction, max_bin : capacity of a
-        member. `min_leaf` counts rows and is at most a tenth of the rows a member sees.
     account_fraction : share of the accounts (`groups`; rows where none are given) each member sees.
     row_share : share of those accounts' rows each member sees; below 1 where rows of an account repeat each
         other, as snapshots at several horizons do.
@@ -48,6 +55,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     classes_, n_features_in_, feature_names_in_ : as in scikit-learn.
+    chosen_ : what was chosen, and what each shape showed on rows held back.
     bag_, encoding_ : the fitted members and how columns become numbers.
     base_ : the margin rows start from (log-odds of the training data; 0 where an offset was given).
 
@@ -55,45 +63,43 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
+        capacity: Literal["auto"] | Capacity = "auto",
+        linear: bool = True,
         n_members: int = 10,
-        n_trees: int = 150,
-        learning_rate: float = 0.03,
-        n_leaves: int = 6,
-        min_leaf: int = 60,
-        l2: float = 10.0,
-        feature_fraction: float = 0.4,
-        row_fraction: float = 0.8,
         account_fraction: float = 0.8,
         row_share: float = 1.0,
-        max_bin: int = 63,
         monotone: Mapping[Any, int] | None = None,
         min_level: int = 20,
         random_state: int | np.random.RandomState | None = 0,
         num_threads: int | None = None,
     ) -> None:
+        self.capacity = capacity
+        self.linear = linear
         self.n_members = n_members
-        self.n_trees = n_trees
-        self.learning_rate = learning_rate
-        self.n_leaves = n_leaves
-        self.min_leaf = min_leaf
-        self.l2 = l2
-        self.feature_fraction = feature_fraction
-        self.row_fraction = row_fraction
         self.account_fraction = account_fraction
         self.row_share = row_share
-        self.max_bin = max_bin
         self.monotone = monotone
         self.min_level = min_level
         self.random_state = random_state
         self.num_threads = num_threads
 
     def fit(
-        self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None, *, offset: Any = None
+        self,
+        X: Any,
+        y: Any,
+        groups: Any = None,
+        sample_weight: Any = None,
+        *,
+        offset: Any = None,
+        folds: Iterable[tuple[Any, Any]] | None = None,
     ) -> Self:
         """Fit on rows `X` with labels `y` (two classes; the larger one is the event).
 
         `groups` names the account of each row: members leave whole accounts out. `offset` is a margin
-        (log-odds) each row starts from; then `decision_function` is what the trees add to it.
+        (log-odds) each row starts from; then `decision_function` is what the model adds to it. `folds` are
+        pairs of row numbers, to learn from and to be judged on, by which the capacity is chosen, as any
+        scikit-learn splitter yields them (`PurgedTimeSplit` where rows have dates); default five folds over
+        the accounts.
         Raises: ValueError for labels that are not two classes, or rows that do not match.
         """
         frame = self._frame(X, fitting=True)
@@ -126,34 +132,21 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.base_ = 0.0 if offset is not None else float(np.log(rate / (1 - rate)))
         start = np.full(len(frame), self.base_) if offset is None else np.asarray(offset, dtype=np.float64)
         check_consistent_length(frame, start)
+        table = Table(encoded, target, start, weight, account)
 
         self._left_out = leave_accounts_out(
             account, target > 0, self.n_members, self.account_fraction, random
         )
         self._accounts = None if groups is None else pd.Index(pd.unique(pd.Series(np.asarray(groups))))
         rows = [self._drawn(np.flatnonzero(~out[account]), random) for out in self._left_out]
-        seen = min(len(chosen) for chosen in rows)
-        capacity = Capacity(
-            n_trees=self.n_trees,
-            learning_rate=self.learning_rate,
-            n_leaves=self.n_leaves,
-            min_leaf=max(1, min(self.min_leaf, seen // 10)),
-            l2=self.l2,
-            feature_fraction=self.feature_fraction,
-            row_fraction=self.row_fraction,
-            max_bin=self.max_bin,
-        )
-        self.bag_ = Bag.fit(
-            encoded,
-            target,
-            offset=start,
-            weight=weight,
-            rows=rows,
-            seeds=[int(seed) for seed in random.randint(1, 2**31 - 1, size=self.n_members)],
-            capacity=capacity,
-            monotone=self._directions(),
-            num_threads=_threads(self.num_threads),
-        )
+        seeds = [int(seed) for seed in random.randint(1, 2**31 - 1, size=self.n_members)]
+        monotone, num_threads = self._directions(), _threads(self.num_threads)
+        # members are fitted side by side: a team of threads inside each would only wait for the others
+        with threadpool_limits(1, user_api="blas"):
+            self.chosen_ = self._choose(table, folds, monotone, seeds[0], num_threads)
+            self.bag_ = Bag.fit(
+                table, self.chosen_, rows=rows, seeds=seeds, monotone=monotone, num_threads=num_threads
+            )
         return self
 
     def decision_function(self, X: Any) -> Floats:
@@ -238,6 +231,47 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.row_share >= 1:
             return rows
         return np.asarray(rows[random.random_sample(len(rows)) < self.row_share], dtype=np.int64)
+
+    def _choose(
+        self,
+        table: Table,
+        folds: Iterable[tuple[Any, Any]] | None,
+        monotone: list[int],
+        seed: int,
+        num_threads: int,
+    ) -> Chosen:
+        """Choose what is left open, by the folds given or by folds over the accounts."""
+        if isinstance(self.capacity, str) and self.capacity != "auto":
+            raise ValueError(f"capacity is {self.capacity!r}; give 'auto' or a Capacity.")
+        fixed = None if isinstance(self.capacity, str) else self.capacity
+        if fixed is not None and not self.linear:
+            return Chosen(fixed)
+        random = np.random.RandomState(seed)
+        if folds is None:
+            out = leave_accounts_out(table.account, table.y > 0, FOLDS, 1 - 1 / FOLDS, random)
+            held = [
+                (np.flatnonzero(~hand[table.account]), np.flatnonzero(hand[table.account])) for hand in out
+            ]
+        else:
+            held = [(np.asarray(train), np.asarray(test)) for train, test in folds]
+        # a fold that knows one class only, or has nobody to judge by, tells nothing
+        held = [
+            (self._drawn(train, random), test)
+            for train, test in held
+            if 0 < table.y[train].sum() < len(train) and 0 < table.y[test].sum() < len(test)
+        ]
+        if not held:
+            return Chosen(fixed or Capacity())
+        return choose(
+            table,
+            held,
+            monotone=monotone,
+            ladder=LADDER if fixed is None else (fixed,),
+            any_number=fixed is None,
+            linear=self.linear,
+            seed=seed,
+            num_threads=num_threads,
+        )
 
     def _directions(self) -> list[int]:
         wanted = {

@@ -26,6 +26,8 @@ A contract mostly ends at its renewal or not at all, so whether that falls insid
 trees would need most of their splits for. It rises with the horizon, and counts as the horizon's own. With a
 single horizon it says no more than days to renewal, so there is none.
 """
+HELD_PARTS, HELD_BACK = 6, 2
+"""Capacity is chosen by the newest parts of the dates: so many of so many."""
 
 
 @dataclass(frozen=True)
@@ -54,25 +56,30 @@ class HorizonModel:
         features: Sequence[str],
         horizons: Sequence[int],
         classifier: RiskClassifier,
+        settled_days: int = 0,
     ) -> HorizonModel:
         """Fit on snapshots.
 
-        matrix: one row per snapshot with account_id and the features. labels: the same rows in the same
-        order with `outcome_{h}d` (1, 0, NaN = censored); a censored horizon's row is left out.
-        classifier: an unfitted RiskClassifier; its `monotone` names features.
+        matrix: one row per snapshot with account_id, as_of and the features. labels: the same rows in the
+        same order with `outcome_{h}d` (1, 0, NaN = censored); a censored horizon's row is left out.
+        classifier: an unfitted RiskClassifier; its `monotone` names features. Its capacity is chosen by the
+        newest dates (`newest_held_back`). settled_days: days after a horizon until its label is known.
         """
         ordered = tuple(sorted(int(h) for h in horizons))
         outcomes = outcome_matrix(labels, ordered)
         starts = horizon_starts(outcomes, ordered)
-        parts, ys, offsets, accounts = [], [], [], []
+        parts, ys, offsets, accounts, days, ahead = [], [], [], [], [], []
         inputs = matrix[list(features)]
         ids = matrix["account_id"].to_numpy()
+        as_of = matrix["as_of"].to_numpy().astype("datetime64[D]").astype("int64")
         for position, horizon in enumerate(ordered):
             known = ~np.isnan(outcomes[:, position])
             parts.append(_at(inputs[known], horizon, past_renewal=len(ordered) > 1))
             ys.append(outcomes[known, position])
             offsets.append(np.full(int(known.sum()), starts[horizon]))
             accounts.append(ids[known])
+            days.append(as_of[known])
+            ahead.append(np.full(int(known.sum()), horizon + settled_days))
         directions = {k: v for k, v in (classifier.monotone or {}).items() if k in features}
         rising = {name: 1 for name in parts[0].columns if name in _RISING}
         fitted = RiskClassifier(**{**classifier.get_params(), "monotone": {**directions, **rising}})
@@ -81,6 +88,7 @@ class HorizonModel:
             np.concatenate(ys),
             groups=np.concatenate(accounts),
             offset=np.concatenate(offsets),
+            folds=newest_held_back(np.concatenate(days), np.concatenate(ahead)),
         )
         return cls(
             features=tuple(features),
@@ -119,6 +127,7 @@ class HorizonModel:
         return {
             "encoding": self.encoding.to_json(),
             "starts": {str(h): start for h, start in self.starts.items()},
+            "bag": self.bag.to_json(),
         }
 
     @classmethod
@@ -133,7 +142,7 @@ class HorizonModel:
             horizons=tuple(sorted(starts)),
             starts=starts,
             encoding=encoding,
-            bag=Bag.from_texts(members, num_threads),
+            bag=Bag.from_json(saved["bag"], members, num_threads),
         )
 
     def _encoded(self, matrix: pd.DataFrame) -> Floats:
@@ -172,6 +181,28 @@ def _at(inputs: pd.DataFrame, horizon: int, *, past_renewal: bool) -> pd.DataFra
         stood[PAST_RENEWAL] = horizon - inputs[RENEWAL]
     stood[HORIZON] = float(horizon)
     return stood
+
+
+def newest_held_back(
+    days: npt.NDArray[np.int64], ahead: npt.NDArray[np.int64]
+) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] | None:
+    """Hold back the newest dates twice: pairs of row numbers, to learn from and to be judged on.
+
+    days: each row's date. ahead: days until its label is known. The newest sixth of the dates is judged by
+    what was known before it, and so is the sixth before. Capacity is then chosen in the way it will be
+    judged: by times to come. None where history is too short.
+    """
+    dates = np.unique(days)
+    size = max(1, len(dates) // HELD_PARTS)
+    folds = []
+    for back in range(HELD_BACK):
+        block = dates[len(dates) - (back + 1) * size : len(dates) - back * size]
+        if not len(block):
+            continue
+        train, test = np.flatnonzero(days + ahead <= block[0]), np.flatnonzero(np.isin(days, block))
+        if len(train) and len(test):
+            folds.append((train, test))
+    return folds or None
 
 
 def outcome_matrix(labels: pd.DataFrame, horizons: Sequence[int]) -> Floats:

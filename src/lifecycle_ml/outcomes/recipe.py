@@ -133,18 +133,24 @@ class Splits(Strict):
     min_training_dates: Count
 
 
-class Estimator(Strict):
-    """The bag of boosted trees and its logistic challenger."""
+class TreeCapacity(Strict):
+    """Shape and number of a member's boosted trees, where they are not chosen from the data."""
 
-    members: Annotated[int, Field(ge=1, le=100)]
     trees: Annotated[int, Field(ge=1, le=5000)]
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     leaves: Annotated[int, Field(ge=2, le=256)]
     min_child: Count
     l2: Annotated[float, Field(ge=0, le=10_000)]
     feature_fraction: Annotated[float, Field(gt=0, le=1)]
+
+
+class Estimator(Strict):
+    """The bag, how much it may bend, and its logistic challenger."""
+
+    members: Annotated[int, Field(ge=1, le=100)]
+    capacity: Literal["auto"] | TreeCapacity
+    linear: bool
     account_fraction: Annotated[float, Field(gt=0, le=1)]
-    max_bin: Annotated[int, Field(ge=3, le=255)]
     monotone: bool
     logistic_events_per_feature: Annotated[float, Field(ge=1, le=1000)]
 

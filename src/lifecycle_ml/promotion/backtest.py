@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import pandas as pd
 
 from lifecycle_ml.models.baselines import fit_rules
 from lifecycle_ml.models.calibration import AffineCalibration
+from lifecycle_ml.models.capacity import Capacity
 from lifecycle_ml.models.classifier import RiskClassifier
 from lifecycle_ml.models.encoding import Floats
 from lifecycle_ml.models.expected_arr import mean_rise
@@ -20,7 +21,7 @@ from lifecycle_ml.models.horizons import HorizonModel, horizon_starts, outcome_m
 from lifecycle_ml.models.logistic import LogisticModel, sigmoid
 from lifecycle_ml.models.tiers import Tier
 from lifecycle_ml.outcomes.labels import label_column
-from lifecycle_ml.outcomes.recipe import Recipe
+from lifecycle_ml.outcomes.recipe import Estimator, Recipe
 from lifecycle_ml.outcomes.splits import account_folds, known_at_cutoff, rolling_origins
 
 Progress = Callable[[str, int, int], None]
@@ -119,6 +120,21 @@ def empty_predictions() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
 
 
+def capacity_of(estimator: Estimator) -> Literal["auto"] | Capacity:
+    """Return how much the recipe lets trees bend, as the classifier takes it."""
+    fixed = estimator.capacity
+    if isinstance(fixed, str):
+        return fixed
+    return Capacity(
+        n_trees=fixed.trees,
+        learning_rate=fixed.learning_rate,
+        n_leaves=fixed.leaves,
+        min_leaf=fixed.min_child,
+        l2=fixed.l2,
+        feature_fraction=fixed.feature_fraction,
+    )
+
+
 def fit_model(
     matrix: pd.DataFrame,
     labels: pd.DataFrame,
@@ -137,23 +153,23 @@ def fit_model(
     directions = dict(inputs) if estimator.monotone else {}
     if trees:
         classifier = RiskClassifier(
+            capacity=capacity_of(estimator),
+            linear=estimator.linear,
             n_members=estimator.members,
-            n_trees=estimator.trees,
-            learning_rate=estimator.learning_rate,
-            n_leaves=estimator.leaves,
-            min_leaf=estimator.min_child,
-            l2=estimator.l2,
-            feature_fraction=estimator.feature_fraction,
             account_fraction=estimator.account_fraction,
             # a snapshot at three horizons is hardly three rows; each member draws about one of them
             row_share=1 / len(horizons),
-            max_bin=estimator.max_bin,
             monotone={name: sign for name, sign in directions.items() if sign},
             random_state=seed,
             num_threads=num_threads,
         )
         return HorizonModel.fit(
-            matrix, labels, features=list(inputs), horizons=horizons, classifier=classifier
+            matrix,
+            labels,
+            features=list(inputs),
+            horizons=horizons,
+            classifier=classifier,
+            settled_days=recipe.label.grace_days + recipe.label.arrival_lag_days,
         )
     y = labels[label_column(recipe.label.headline_days)].to_numpy(dtype=np.float64)
     known = ~np.isnan(y)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,6 @@ from lifecycle_ml.models.evaluation import Interval, bootstrap_counts
 from lifecycle_ml.promotion.backtest import MODEL
 
 if TYPE_CHECKING:
-    from lifecycle_ml.health.config import HealthConfig
     from lifecycle_ml.outcomes.recipe import Gate
     from lifecycle_ml.promotion.backtest import Backtest
     from lifecycle_ml.promotion.grounds import Grounds
@@ -33,7 +33,7 @@ class Colours:
     `red` and `flagged` (red and yellow) are shares of the readings, of which the riskiest are judged up to
     the team's capacity. `caught` and `caught_flagged` are shares of churn among those judged, `gain` and
     `gain_flagged` how much more that is than the rule's. `odds` are those of churn among the judged red, as
-    a multiple of the population's. `by_limit`: too few publications for runs, so the limit alone decided.
+    a multiple of the population's.
     """
 
     rule: str
@@ -45,8 +45,7 @@ class Colours:
     gain_flagged: Interval
     odds: Interval
     readings: int
-    publications: int
-    by_limit: bool = False
+    dates: int
 
 
 def colour_bar(
@@ -62,26 +61,17 @@ def colour_bar(
 ) -> Colours:
     """Colour every out-of-time reading with the health state machine, and see who of the coloured left.
 
-    Every out-of-time date counts as a publication. Facts are evaluated on the matrix as they are each night;
-    reasons are not known at past cut-offs, so the way back is that of the reason `unknown`, but where a fact
-    names one. Dates too early for risk alone to have turned a colour are left out; where no two publications
-    lie `min_days` apart the limits alone decide. matrix: the snapshots of the backtest, with the features.
+    An out-of-time date stands for the publications of the `min_days` from it on: what is over a limit then
+    has turned its colour by their end (decision record 0008). Facts are evaluated on the matrix as they are
+    each night; reasons are not known at past cut-offs, so the way back is that of the reason `unknown`, but
+    where a fact names one. matrix: the snapshots of the backtest, with the features.
     """
     rows = tried.rows[["account_id", "as_of"]].reset_index(drop=True)
     risk = tried.at_headline(MODEL)
-    dates = np.sort(rows["as_of"].unique())
-    span = (dates - dates[0]) / np.timedelta64(1, "D")
-    by_limit = bool(span[-1] < grounds.health.min_days)
-    if by_limit:
-        colour = by_limits(risk, grounds.health, base_rate)
-        judged = np.ones(len(rows), dtype=bool)
-    else:
-        colour = _by_machine(rows.assign(risk=risk), matrix, base_rate, grounds)
-        judged = (rows["as_of"] >= dates[span >= grounds.health.min_days][0]).to_numpy()
-    y, risk, colour = tried.y[judged], risk[judged], colour[judged]
-    score = tried.rules[rule][judged]
-    date = pd.factorize(rows.loc[judged, "as_of"])[0]
-    account, accounts = pd.factorize(rows.loc[judged, "account_id"])
+    colour = _by_machine(rows.assign(risk=risk), matrix, base_rate, grounds)
+    y, score = tried.y, tried.rules[rule]
+    date = pd.factorize(rows["as_of"])[0]
+    account, accounts = pd.factorize(rows["account_id"])
     red = within_capacity(colour == 2, colour, risk, date, gate.red_capacity)
     flagged = within_capacity(colour >= 1, colour, risk, date, gate.flagged_capacity)
     counts = _drawn(account, len(accounts), seed, draws)
@@ -100,8 +90,7 @@ def colour_bar(
         gain_flagged=caught(flagged - rule_flags(score, date, flagged)),
         odds=_odds(y, red, account, counts),
         readings=len(y),
-        publications=len(np.unique(date)),
-        by_limit=by_limit,
+        dates=len(np.unique(date)),
     )
 
 
@@ -115,12 +104,6 @@ def best_rule(average_precision: Mapping[str, float]) -> str | None:
     return max(sorted(ranked), key=lambda name: ranked[name]) if ranked else None
 
 
-def by_limits(risk: Floats, health: HealthConfig, base_rate: float) -> npt.NDArray[np.int64]:
-    """Return 2 (red), 1 (yellow) or 0 (green) by the limits at which colours are entered."""
-    red, yellow = health.limit("red", base_rate).enter, health.limit("yellow", base_rate).enter
-    return np.where(risk >= red, 2, np.where(risk >= yellow, 1, 0)).astype(np.int64)
-
-
 def _by_machine(
     scored: pd.DataFrame, matrix: pd.DataFrame, base_rate: float, grounds: Grounds
 ) -> npt.NDArray[np.int64]:
@@ -132,17 +115,18 @@ def _by_machine(
     colour = np.zeros(len(scored), dtype=np.int64)
     states: dict[str, HealthState] = {}
     for date, part in wide.groupby("as_of", sort=True):
-        found = next_states(
-            states,
-            part,
-            grounds.health,
-            pd.Timestamp(str(date)).date(),
-            grounds.recovers_when,
-            grounds.choose_playbook,
-            base_rate,
-        )
-        colour[part.index] = [rank[found[account].color] for account in part["account_id"]]
-        states |= found
+        first = pd.Timestamp(str(date)).date()
+        for day in (first, first + timedelta(days=grounds.health.min_days)):
+            states |= next_states(
+                states,
+                part,
+                grounds.health,
+                day,
+                grounds.recovers_when,
+                grounds.choose_playbook,
+                base_rate,
+            )
+        colour[part.index] = [rank[states[account].color] for account in part["account_id"]]
     return colour
 
 

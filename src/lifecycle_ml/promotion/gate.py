@@ -163,7 +163,7 @@ def _colours(shown: Shown, gate: Gate) -> list[Refusal]:
     found = shown.colours
     if found is None:
         return []
-    where = f"over {found.publications} out-of-time publications"
+    where = f"over {found.dates} out-of-time dates"
     refusals = []
     for name, gain, caught, share, capacity in (
         ("red", found.gain, found.caught, found.red, gate.red_capacity),

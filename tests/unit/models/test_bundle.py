@@ -11,6 +11,7 @@ from lifecycle_ml.errors import BundleError, DefinitionError
 from lifecycle_ml.models.baselines import Buckets, PointTable
 from lifecycle_ml.models.bundle import Bundle, ranges_of
 from lifecycle_ml.models.calibration import AffineCalibration
+from lifecycle_ml.models.capacity import Capacity
 from lifecycle_ml.models.classifier import RiskClassifier
 from lifecycle_ml.models.horizons import HorizonModel, horizon_starts, outcome_matrix
 from lifecycle_ml.models.logistic import LogisticModel
@@ -47,8 +48,7 @@ def fit_trees(world, seed=0, threads=1):
     matrix, labels = world
     classifier = RiskClassifier(
         n_members=4,
-        n_trees=30,
-        learning_rate=0.1,
+        capacity=Capacity(n_trees=30, learning_rate=0.1),
         monotone={"usage": -1},
         num_threads=threads,
         random_state=seed,

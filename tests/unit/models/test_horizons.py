@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lifecycle_ml.models.capacity import Capacity
 from lifecycle_ml.models.classifier import RiskClassifier
 from lifecycle_ml.models.horizons import HorizonModel, horizon_starts, outcome_matrix
 from lifecycle_ml.models.logistic import sigmoid
@@ -39,8 +40,7 @@ def template(**changes):
     return RiskClassifier(
         **{
             "n_members": 4,
-            "n_trees": 40,
-            "learning_rate": 0.1,
+            "capacity": Capacity(n_trees=40, learning_rate=0.1),
             "num_threads": 1,
             "monotone": {"usage": -1},
             **changes,

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lifecycle_ml.models.bundle import Bundle
+from lifecycle_ml.models.capacity import Capacity
 from lifecycle_ml.models.classifier import RiskClassifier
 from lifecycle_ml.models.horizons import HorizonModel
 from lifecycle_ml.monitor.config import load_monitoring
@@ -66,7 +67,10 @@ def trained():
     reference = book(days)
     labels = outcomes(reference)
     classifier = RiskClassifier(
-        n_members=3, n_trees=120, learning_rate=0.08, feature_fraction=1.0, random_state=0, num_threads=1
+        capacity=Capacity(n_trees=120, learning_rate=0.08, feature_fraction=1.0),
+        linear=False,
+        n_members=3,
+        num_threads=1,
     )
     model = HorizonModel.fit(
         reference.matrix, labels, features=list(FEATURES), horizons=(30, 90, 180), classifier=classifier

@@ -12,6 +12,7 @@ from lifecycle_ml.matrix.build import build_matrix
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.models.baselines import PointTable
 from lifecycle_ml.models.bundle import Bundle
+from lifecycle_ml.models.capacity import Capacity
 from lifecycle_ml.models.classifier import RiskClassifier
 from lifecycle_ml.models.horizons import HorizonModel
 from lifecycle_ml.models.rules import RuleModel
@@ -41,7 +42,7 @@ def company():
     labels = snapshots(tables, RECIPE, trained)
     names = list(inputs_of(features, RECIPE))
     matrix = build_matrix(tables, features.select(names), labels[["account_id", "as_of", "known_at"]])
-    classifier = RiskClassifier(n_members=2, n_trees=60, learning_rate=0.1, num_threads=1)
+    classifier = RiskClassifier(Capacity(n_trees=60, learning_rate=0.1), n_members=2, num_threads=1)
     model = HorizonModel.fit(matrix, labels, features=names, horizons=(30, 90, 180), classifier=classifier)
     bundle = Bundle(
         name="churn",

@@ -63,34 +63,32 @@ def bar(tried, matrix, grounds, recipe, **changes):
     return colour_bar(tried, matrix, BASE_RATE, "usage_drop", gate, grounds, seed=0, draws=100)
 
 
-def test_risk_turns_a_colour_at_the_second_publication(grounds, recipe):
-    """The first date has no colours and is not judged; on the others all who leave are red."""
+def test_risk_over_the_limit_turns_a_colour_within_the_week(grounds, recipe):
+    """Every date is judged as its week ends: all who leave are red."""
     found = bar(*world(0.5), grounds, recipe)
-    assert (found.publications, found.readings, found.by_limit) == (2, 200, False)
+    assert (found.dates, found.readings) == (3, 300)
     assert found.red == found.flagged == CHURNERS / ACCOUNTS
     assert found.caught.value == 1.0
     assert found.gain.value == pytest.approx(1 - CHURNERS / ACCOUNTS)  # a rule in which all are tied
     assert found.odds.low > 3
     # half a reading is added to each of four counts
-    assert found.odds.value == pytest.approx(8.5 / 0.5 * 192.5 / 8.5)
+    left = 3 * CHURNERS
+    assert found.odds.value == pytest.approx((left + 0.5) / 0.5 * (300 - left + 0.5) / (left + 0.5))
 
 
-def test_one_reading_over_the_limit_turns_nobody(grounds, recipe):
-    """Over the limit on every other date: never red, which is no pass."""
-    found = bar(*world([0.5, 0.01, 0.5]), grounds, recipe)
+def test_risk_under_the_limit_turns_nobody(grounds, recipe):
+    """Nobody red is no pass."""
+    found = bar(*world(0.01), grounds, recipe)
     assert found.red == 0
     assert np.isnan(found.odds.value)
     assert found.odds.reason == "no account turned red"
     assert found.gain.value == 0
 
 
-@pytest.mark.parametrize(("dates", "step"), [(1, 28), (2, 6)])
-def test_without_two_publications_a_week_apart_the_limit_decides(grounds, recipe, dates, step):
-    """All dates are judged then."""
-    found = bar(*world(0.5, dates=dates, step=step), grounds, recipe)
-    assert found.by_limit
-    assert found.readings == ACCOUNTS * dates
-    assert found.caught.value == 1.0
+def test_a_colour_lasts_until_the_way_back_is_gone(grounds, recipe):
+    """Over the limit on the first date alone: still red a month later only if a week under it is not over."""
+    first = bar(*world([0.5, 0.01, 0.01]), grounds, recipe)
+    assert 0 < first.red < CHURNERS / ACCOUNTS
 
 
 def test_facts_turn_colours_from_the_matrix(grounds, recipe):

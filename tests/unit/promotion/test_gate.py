@@ -123,7 +123,7 @@ def colours(**changes):
             "gain_flagged": Interval(0.1, 0.02, 0.2),
             "odds": Interval(3.4, 2.1, 4.9),
             "readings": 5000,
-            "publications": 11,
+            "dates": 11,
             **changes,
         }
     )

@@ -9,6 +9,7 @@ import pytest
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.models.bundle import Bundle
 from lifecycle_ml.models.calibration import AffineCalibration
+from lifecycle_ml.models.capacity import Capacity
 from lifecycle_ml.models.classifier import RiskClassifier
 from lifecycle_ml.models.horizons import HorizonModel
 from lifecycle_ml.models.references import References
@@ -62,7 +63,7 @@ def bundle():
         labels,
         features=names,
         horizons=HORIZONS,
-        classifier=RiskClassifier(n_members=3, n_trees=25),
+        classifier=RiskClassifier(Capacity(n_trees=25), n_members=3),
     )
     segments = dict(zip(matrix["account_id"], matrix["segment"], strict=True))
     references = References.fit(
