@@ -207,6 +207,9 @@ def train(
     workspace: WorkspaceOption = Path(),
     as_of: AsOfOption = None,
     seed: Annotated[int, typer.Option(help="Same data, seed and recipe: same model.")] = 0,
+    search: Annotated[
+        bool, typer.Option("--search", help="Try other capacities first, as [search] of the recipe says.")
+    ] = False,
     predictions: Annotated[
         Path | None, typer.Option(help="Write every out-of-time prediction to this Parquet file.")
     ] = None,
@@ -215,7 +218,8 @@ def train(
     """Train a challenger, say how good it is beside simple rules, and serve it only if the gate lets it."""
     from lifecycle_ml.cli import work
 
-    work.train(*open_workspace(workspace), recipe, parse_day(as_of), seed, predictions, as_json=json)
+    opened = open_workspace(workspace)
+    work.train(*opened, recipe, parse_day(as_of), seed, predictions, searching=search, as_json=json)
 
 
 @app.command()

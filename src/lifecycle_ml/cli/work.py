@@ -25,6 +25,7 @@ def train(
     seed: int,
     predictions: Path | None,
     *,
+    searching: bool,
     as_json: bool,
 ) -> None:
     """Train a challenger on everything known by `as_of` and show what came of it."""
@@ -38,7 +39,15 @@ def train(
         tables = read_tables(workspace, settings)
         progress("reading the tables", 1, 1)
         result = train_recipe(
-            workspace, settings, recipe, tables, as_of, seed=seed, predictions=predictions, progress=progress
+            workspace,
+            settings,
+            recipe,
+            tables,
+            as_of,
+            seed=seed,
+            searching=searching,
+            predictions=predictions,
+            progress=progress,
         )
     if as_json:
         say_json(result.to_json())
@@ -66,6 +75,8 @@ def show_training(result: TrainingResult) -> None:
             for name, figures in candidates.items()
         ],
     )
+    if result.searched is not None:
+        say(f"Search: {result.searched}.")
     if worse := result.challenger.evaluation.worse_segments:
         say(f"In these segments the best rule orders accounts better than the model: {', '.join(worse)}.")
     if document["refusals"]:

@@ -155,6 +155,26 @@ class Estimator(Strict):
     logistic_events_per_feature: Annotated[float, Field(ge=1, le=1000)]
 
 
+class Search(Strict):
+    """What `train --search` tries: how many capacities, for how long at most, and from which ranges."""
+
+    trials: Annotated[int, Field(ge=2, le=10_000)] = 40
+    max_seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] = 3600
+    trees: tuple[Annotated[int, Field(ge=1, le=5000)], Annotated[int, Field(ge=1, le=5000)]] = (50, 600)
+    learning_rate: tuple[Share, Share] = (0.01, 0.15)
+    leaves: tuple[Annotated[int, Field(ge=2, le=256)], Annotated[int, Field(ge=2, le=256)]] = (3, 64)
+    min_child: tuple[Count, Count] = (10, 200)
+    l2: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(le=10_000)]] = (0.1, 100.0)
+    feature_fraction: tuple[Share, Share] = (0.15, 0.9)
+
+    @field_validator("trees", "learning_rate", "leaves", "min_child", "l2", "feature_fraction")
+    @classmethod
+    def _from_low_to_high(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError(f"write the lower end first ([{value[1]:g}, {value[0]:g}])")
+        return value
+
+
 class Tiers(Strict):
     """How much may be claimed, by the number of accounts with the outcome."""
 
@@ -290,6 +310,7 @@ class Recipe(Strict):
     snapshots: Snapshots
     splits: Splits
     estimator: Estimator
+    search: Search = Search()
     tiers: Tiers
     calibration: Calibration
     bands: Bands

@@ -19,7 +19,8 @@ from lifecycle_ml.matrix.build import build_matrix
 from lifecycle_ml.matrix.feature import FeatureSet
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.models.bundle import Bundle
-from lifecycle_ml.outcomes.recipe import Recipe, load_recipe
+from lifecycle_ml.models.capacity import Capacity
+from lifecycle_ml.outcomes.recipe import Recipe, TreeCapacity, load_recipe
 from lifecycle_ml.outcomes.snapshots import snapshots
 from lifecycle_ml.promotion.card import write_card
 from lifecycle_ml.promotion.challenger import Challenger, build_challenger
@@ -46,7 +47,7 @@ SHOWN = (
 )
 RULES_VERSION = "rules"
 """Version of what serves where no registered model does."""
-PREDICTIONS, RECIPE, INPUTS = "predictions.parquet", "recipe.json", "features.json"
+PREDICTIONS, RECIPE, INPUTS, SEARCH = "predictions.parquet", "recipe.json", "features.json", "search.csv"
 """Artefacts of a run: its out-of-time predictions, its recipe whole, and what it learned from."""
 
 
@@ -63,6 +64,8 @@ class TrainingResult:
     promoted: bool
     run_id: str
     challenger: Challenger
+    searched: str | None = None
+    """What a search for the capacity found, in a sentence; None where none was asked for."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `train --json`: figures at the headline horizon, each with its interval."""
@@ -71,6 +74,7 @@ class TrainingResult:
             "recipe": self.recipe,
             "version": self.version,
             "promoted": self.promoted,
+            "searched": self.searched,
             "refusals": [refusal.to_json() for refusal in self.challenger.refusals],
             "metrics": _shown(plain(evaluation.metrics)),
             "baselines": {name: _shown(plain(figures)) for name, figures in evaluation.baselines.items()},
@@ -85,14 +89,15 @@ def train(
     as_of: date,
     *,
     seed: int = 0,
+    searching: bool = False,
     predictions: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Train a challenger on everything known at `as_of`, log it, and let it serve if it may.
 
     It becomes champion only where no model serves and the gate refuses nothing (where one does, `promote`
-    decides); where none serves and it is refused, the best rule serves. `predictions` names a Parquet file
-    for every out-of-time prediction.
+    decides); where none serves and it is refused, the best rule serves. `searching`: try other capacities
+    first (`promotion.search`). `predictions` names a Parquet file for every out-of-time prediction.
     Training again, or going on after being killed, registers the same bundle once.
     Raises: ConfigError for an unknown recipe, one whose tables are absent, or one that leaves no feature.
     """
@@ -111,6 +116,14 @@ def train(
     matrix = build_matrix(tables, features, labels[["account_id", "as_of", "known_at"]])
     tell("building the training matrix", 1, 1)
     data = describe(labels, tables.fingerprint, as_of)
+    searched = None
+    if searching:
+        from lifecycle_ml.promotion.search import search
+
+        searched = search(
+            matrix, labels, inputs, recipe, as_of, seed=seed, num_threads=settings.threads, progress=tell
+        )
+        recipe = with_capacity(recipe, searched.capacity)
     challenger = build_challenger(
         matrix,
         labels,
@@ -164,6 +177,7 @@ def train(
             bundle=challenger.bundle,
             rules=challenger.rules,
             files={PREDICTIONS: _parquet(challenger.predictions)}
+            | ({} if searched is None else {SEARCH: searched.trials.to_csv(index=False).encode()})
             | {f"plots/{name}": content for name, content in plots.items()},
             data=data,
         )
@@ -174,7 +188,24 @@ def train(
         export(settings, recipe_name, challenger.rules, RULES_VERSION)
     name_champion(registry, settings, recipe_name, None if promoted else challenger.bundle)
     tell("recording the run", 1, 1)
-    return TrainingResult(recipe_name, version, promoted, run_id, challenger)
+    return TrainingResult(
+        recipe_name, version, promoted, run_id, challenger, None if searched is None else searched.says
+    )
+
+
+def with_capacity(recipe: Recipe, capacity: Capacity | None) -> Recipe:
+    """Return the recipe with a capacity of its own instead of the one it names; as it is for None."""
+    if capacity is None:
+        return recipe
+    numbers = TreeCapacity(
+        trees=capacity.n_trees,
+        learning_rate=capacity.learning_rate,
+        leaves=capacity.n_leaves,
+        min_child=capacity.min_leaf,
+        l2=capacity.l2,
+        feature_fraction=capacity.feature_fraction,
+    )
+    return recipe.model_copy(update={"estimator": recipe.estimator.model_copy(update={"capacity": numbers})})
 
 
 def require_tables(recipe: Recipe, names: Collection[str]) -> None:
