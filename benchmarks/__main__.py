@@ -12,6 +12,7 @@ BENCHMARKS = (
     ("benchmarks.simulator_difficulty",),
     ("benchmarks.twenty_companies", "--seeds", "20", "--out", "out/twenty_companies.jsonl"),
     ("benchmarks.refusals", "--count", "50", "--out", "out/refusals.jsonl"),
+    ("benchmarks.flat_tables", "--out", "out/flat_tables"),
     ("benchmarks.one_scan", "--out", "out/one_scan.jsonl"),
 )
 
