@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lifecycle_ml.health.state import HealthState, next_states
+from lifecycle_ml.health.predicate import Predicate
+from lifecycle_ml.health.state import Color, HealthState, next_states
 from lifecycle_ml.models.encoding import Floats
 from lifecycle_ml.models.evaluation import Interval, bootstrap_counts
 from lifecycle_ml.promotion.backtest import MODEL
@@ -63,8 +64,9 @@ def colour_bar(
 
     An out-of-time date stands for the publications of the `min_days` from it on: what is over a limit then
     has turned its colour by their end (decision record 0008). Facts are evaluated on the matrix as they are
-    each night; reasons are not known at past cut-offs, so the way back is that of the reason `unknown`, but
-    where a fact names one. matrix: the snapshots of the backtest, with the features.
+    each night. Reasons are not known at past cut-offs, and so neither are the criteria of their playbooks:
+    the way back is risk under the exit limit and no fact that holds. matrix: the snapshots of the backtest,
+    with the features.
     """
     rows = tried.rows[["account_id", "as_of"]].reset_index(drop=True)
     risk = tried.at_headline(MODEL)
@@ -122,12 +124,16 @@ def _by_machine(
                 part,
                 grounds.health,
                 day,
-                grounds.recovers_when,
+                _no_criteria,
                 grounds.choose_playbook,
                 base_rate,
             )
         colour[part.index] = [rank[states[account].color] for account in part["account_id"]]
     return colour
+
+
+def _no_criteria(_color: Color, _reason: str) -> tuple[Predicate, ...]:
+    return ()
 
 
 def within_capacity(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from lifecycle_ml.actions.playbooks import load_playbooks
 from lifecycle_ml.actions.team import load_team
 from lifecycle_ml.health.config import HealthConfig, load_health
-from lifecycle_ml.health.predicate import Predicate
 from lifecycle_ml.health.state import Color
 from lifecycle_ml.matrix.feature import FeatureSet
 from lifecycle_ml.matrix.load import load_features
@@ -27,7 +26,6 @@ class Grounds:
     features: FeatureSet
     taxonomy: Taxonomy
     health: HealthConfig
-    recovers_when: Callable[[Color, str], tuple[Predicate, ...]]
     choose_playbook: Callable[[Color, str], str]
     tables: Tables | None = None
 
@@ -40,7 +38,6 @@ def load_grounds(workspace: Workspace, tables: Tables) -> Grounds:
         features=every.available(tables),
         taxonomy=load_taxonomy(workspace, every.names),
         health=load_health(workspace, every.names),
-        recovers_when=playbooks.recovers_when,
         choose_playbook=playbooks.choose,
         tables=tables,
     )

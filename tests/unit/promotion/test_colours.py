@@ -1,6 +1,5 @@
 """The colour bar: who would have been red at past dates, and did they leave more than the rule's own?"""
 
-from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -21,13 +20,13 @@ BASE_RATE = 0.04
 
 @pytest.fixture(scope="module")
 def grounds() -> Grounds:
-    """The standard workspace's colours; a way back without criteria, so that risk alone decides it."""
+    """The standard workspace's colours."""
     accounts = pd.DataFrame({"account_id": ["A"], "created_at": [pd.Timestamp("2024-01-01")]})
     loaded = load_grounds(
         Workspace(root=standard_root(), standard=standard_root()), tables_from_frames({"accounts": accounts})
     )
     assert isinstance(loaded.features, FeatureSet)
-    return replace(loaded, recovers_when=lambda _color, _reason: ())
+    return loaded
 
 
 def world(risk_of_churners, *, dates=3, rule=None, step=28):
