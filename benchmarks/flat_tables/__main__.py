@@ -45,13 +45,14 @@ def run_table(
     out: Path,
     *,
     threads: int,
+    methods: Sequence[str] = (),
     again: Sequence[str] = (),
     autogluon: Path | None = None,
     seconds: int = 60,
 ) -> dict[str, dict[str, Any]]:
-    """Fit the methods that are missing in the table's file, keep and return all lines by method."""
+    """Fit the methods (all, if none is named) missing in the table's file; return all lines by method."""
     lines = {line["method"]: line for line in read_lines(out) if line["rows"] == len(table.y)}
-    for method in (*CONTENDERS, AUTOGLUON):
+    for method in methods or (*CONTENDERS, AUTOGLUON):
         if method in lines and method not in again:
             continue
         if method == AUTOGLUON:
@@ -84,7 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="folder with a folder per table",
     )
     parser.add_argument("--table", action="append", choices=list(TABLES), help="default: all of them")
-    parser.add_argument("--again", action="append", default=[], choices=[*CONTENDERS, AUTOGLUON])
+    parser.add_argument(
+        "--method", action="append", default=[], choices=[*CONTENDERS, AUTOGLUON], help="default: all of them"
+    )
+    parser.add_argument(
+        "--again", action="append", default=[], choices=[*CONTENDERS, AUTOGLUON], help="fit it once more"
+    )
     parser.add_argument("--autogluon", type=Path, help="Python of an environment that has autogluon.tabular")
     parser.add_argument("--autogluon-seconds", type=int, default=60)
     parser.add_argument("--threads", type=int, default=2)
@@ -107,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             table,
             chosen.out / f"{name}.jsonl",
             threads=chosen.threads,
+            methods=chosen.method,
             again=chosen.again,
             # a link leads out of its environment, so the path stays as it is written
             autogluon=chosen.autogluon and chosen.autogluon.absolute(),

@@ -44,12 +44,16 @@ class FlatTable:
 
 @dataclass(frozen=True)
 class Published:
-    """Where a table lies below the data folder, and which of its columns are label and identifiers."""
+    """Where a table lies below the data folder, and which of its columns are label and identifiers.
+
+    numbers: columns written as text that hold numbers. codes: columns written as numbers that name classes.
+    """
 
     label: str
     identifiers: tuple[str, ...] = ()
     file: str | None = None
     numbers: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
     most_rows: int | None = None
 
     def read(self, name: str, data: Path | None) -> FlatTable:
@@ -57,6 +61,7 @@ class Published:
         frame = _read(name, data, self.file)
         for column in self.numbers:
             frame[column] = pd.to_numeric(frame[column], errors="coerce")
+        frame = frame.astype(dict.fromkeys(self.codes, str))
         if self.most_rows is not None and len(frame) > self.most_rows:
             drawn = np.random.default_rng(SEED).choice(len(frame), self.most_rows, replace=False)
             frame = frame.iloc[np.sort(drawn)].reset_index(drop=True)
@@ -107,7 +112,8 @@ TABLES: dict[str, Callable[[str, Path | None], FlatTable]] = {
     "ecommerce_churn": Published("Churn", ("CustomerID",)).read,
     "cell2cell": Published("Churn", ("CustomerID",), "cell2cell_train.csv.gz", most_rows=20_000).read,
     "eu_direct_lapse": Published("lapse").read,
-    "caravan": Published("Purchase").read,
+    # the two customer types of the challenge are numbered, not ordered
+    "caravan": Published("Purchase", codes=("MOSTYPE", "MOSHOOFD")).read,
     "tv_subscriptions": tv_subscriptions,
     "us_lapse_agent": policies_at_issue,
 }

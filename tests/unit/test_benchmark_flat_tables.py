@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from benchmarks.flat_tables import __main__ as command
 from benchmarks.flat_tables.comparison import as_text, compare, verdict
-from benchmarks.flat_tables.contenders import CONTENDERS, boosted, logistic
+from benchmarks.flat_tables.contenders import CONTENDERS, boosted, logistic, text_columns
 from benchmarks.flat_tables.tables import TABLES, TableMissingError, load
 
 from lifecycle_ml.models.evaluation import Interval
@@ -74,6 +74,20 @@ def test_a_large_table_is_drawn_down_to_its_limit_in_order(tmp_path):
     assert len(position) == 20_000
     assert (np.diff(position) > 0).all()
     assert (table.y == (position % 2 == 0)).all()
+
+
+def test_numbered_classes_are_text(tmp_path):
+    """The customer types of caravan have no order."""
+    (tmp_path / "caravan").mkdir()
+    frame = pd.DataFrame(
+        {"MOSTYPE": [33, 2], "MOSHOOFD": [8, 1], "MAANTHUI": [1, 2], "Purchase": ["No", "Yes"]}
+    )
+    frame.to_csv(tmp_path / "caravan" / "caravan.csv.gz", index=False)
+
+    table = load("caravan", tmp_path)
+
+    assert text_columns(table.X) == ["MOSTYPE", "MOSHOOFD"]
+    assert table.y.tolist() == [0, 1]
 
 
 def test_policies_are_judged_by_surrender_within_four_quarters_and_known_only_by_what_was_known(tmp_path):
