@@ -13,6 +13,7 @@ BENCHMARKS = (
     ("benchmarks.twenty_companies", "--seeds", "20", "--out", "out/twenty_companies.jsonl"),
     ("benchmarks.refusals", "--count", "50", "--out", "out/refusals.jsonl"),
     ("benchmarks.flat_tables", "--out", "out/flat_tables"),
+    ("benchmarks.third_party", "--out", "out/third_party"),
     ("benchmarks.one_scan", "--out", "out/one_scan.jsonl"),
 )
 

@@ -17,6 +17,8 @@ from lifecycle_ml.workspace import load_workspace
 EXAMPLES = Path(__file__).parents[3] / "examples"
 RETAIL = load_features(load_workspace(EXAMPLES / "online_retail_ii"))
 DPDK = load_features(load_workspace(EXAMPLES / "dpdk_orgs"))
+CDNOW = load_features(load_workspace(EXAMPLES / "cdnow"))
+RELAX = load_features(load_workspace(EXAMPLES / "relax_saas"))
 
 # As of 2024-07-01: A bought on 2024-01-03, 03-03, 05-02 and 06-21: 170 days, three pauses. B bought once.
 INVOICES = """
@@ -54,6 +56,67 @@ def test_spend_is_what_the_invoices_say(small, name, expected):
     """Returns lower the spend but are no order; a rhythm needs two days with orders."""
     tables = small.company(accounts=CUSTOMERS, invoices=INVOICES)
     matrix = build_matrix(tables, RETAIL.select([name]), small.spine_of("2024-07-01"))
+
+    assert [None if pd.isna(v) else v for v in matrix[name]] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # Whoever bought once has neither a rhythm nor a second purchase to judge by.
+        ("order_days_84d", [3, 1]),
+        ("order_days_182d", [5, 1]),
+        ("orders_per_year", [5 / 181 * 365, 1 / 2 * 365]),
+        ("order_pause_days", [171 / 4, None]),
+        ("silence_against_rhythm", [9 / (171 / 4), None]),
+        ("active_share_of_tenure", [171 / 181, 0]),
+        ("spend_182d", [580, 10]),
+        ("spend_ever", [580, 10]),
+        ("order_value", [116, 10]),
+    ],
+)
+def test_a_cohort_is_known_by_its_purchases(small, name, expected):
+    """Every day with an invoice is a purchase; the last lies 9 days back for A, 1 for B."""
+    tables = small.company(accounts=CUSTOMERS, invoices=INVOICES)
+    matrix = build_matrix(tables, CDNOW.select([name]), small.spine_of("2024-07-01"))
+
+    assert [None if pd.isna(v) else v for v in matrix[name]] == pytest.approx(expected)
+
+
+# As of 2024-07-01: of three registered users of A one logs in lately; the last 28 days begin on 2024-06-03.
+LOG_INS = """
+account_id | happened_at | user_id | kind
+A          | 2024-01-01  | u1      | admin
+A          | 2024-05-01  | u1      | invite
+A          | 2024-06-01  | u1      | invite
+A          | 2024-05-02  | u2      | use
+A          | 2024-05-02  | u1      | use
+A          | 2024-06-10  | u1      | use
+A          | 2024-06-11  | u1      | use
+B          | 2024-06-30  | u9      | admin
+"""
+LATELY = """
+account_id | created_at
+A          | 2024-01-01
+B          | 2024-06-30
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("registered_users", [3, 1]),
+        ("registrations_84d", [2, 1]),
+        ("registered_users_active_28d", [1 / 3, 0]),
+        ("log_ins_28d", [2, 0]),
+        ("log_in_days_84d", [3, 0]),
+        ("days_since_last_registration", [30, 1]),
+    ],
+)
+def test_registrations_and_log_ins_are_told_apart(small, name, expected):
+    """Who was invited is no use of the product, and a log-in is one a person and day."""
+    tables = small.company(accounts=LATELY, usage_events=LOG_INS)
+    matrix = build_matrix(tables, RELAX.select([name]), small.spine_of("2024-07-01"))
 
     assert [None if pd.isna(v) else v for v in matrix[name]] == pytest.approx(expected)
 
@@ -128,7 +191,8 @@ def test_their_sentences_read_as_a_person_would_say_them(feature, value, usual, 
 
 
 @pytest.mark.parametrize(
-    ("name", "within", "horizon"), [("dpdk_orgs", 90, 180), ("online_retail_ii", 180, 90)]
+    ("name", "within", "horizon"),
+    [("dpdk_orgs", 90, 180), ("online_retail_ii", 180, 90), ("cdnow", 180, 180), ("relax_saas", 28, 28)],
 )
 def test_churn_without_contracts_is_defined_by_use(name, within, horizon):
     """The recipe needs usage only, and its point table names features the workspace has."""

@@ -4,6 +4,7 @@ import os
 from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from lifecycle_ml.check import check
@@ -83,3 +84,30 @@ def test_lines_without_a_customer_are_left_out_and_counted():
     assert tables["accounts"].count().execute() == 5942
     invoices = tables["invoices"]
     assert 0 < invoices.filter(invoices.amount < 0).count().execute() < invoices.count().execute()
+
+
+@pytest.mark.real_data
+def test_a_cohort_begins_with_its_first_purchase():
+    """Every purchase is an event; a customer's day is one invoice, whatever it cost."""
+    workspace, settings, tables = company("cdnow")
+    report = check(workspace, settings, date(1998, 7, 1), tables=tables)
+    assert report.ok
+    assert report.of("warning") == ()
+    assert tables["accounts"].count().execute() == 23_570
+    assert tables["usage_events"].count().execute() == 69_659
+    assert tables["invoices"].count().execute() == 67_591
+    assert tables["accounts"].created_at.max().execute() < pd.Timestamp(1997, 4, 1)
+
+
+@pytest.mark.real_data
+def test_registrations_are_no_use_and_nothing_of_today_is_read():
+    """Log-ins alone are use; the columns as of the day of extraction do not reach any table."""
+    workspace, settings, tables = company("relax_saas")
+    report = check(workspace, settings, date(2014, 6, 6), tables=tables)
+    assert report.ok
+    assert {(f.rule, f.table): f.rows for f in report.of("warning")} == {("after_as_of", "usage_events"): 1}
+    events = tables["usage_events"]
+    kinds = events.kind.value_counts().execute().set_index("kind").iloc[:, 0].to_dict()
+    assert kinds == {"use": 207_917, "invite": 6_417, "admin": 5_583}
+    assert tables["accounts"].count().execute() == 417
+    assert tables.provided("accounts") == {"account_id", "created_at"}
