@@ -33,6 +33,7 @@ from lifecycle_ml.matrix.measures import (
     share,
     total,
 )
+from lifecycle_ml.outcomes.renewal import renewals
 from lifecycle_ml.tables.clock import cut
 from lifecycle_ml.tables.source import tables_from_frames
 from lifecycle_ml.workspace import load_workspace
@@ -139,6 +140,20 @@ def test_customers_are_those_known_to_pay_then(frames):
     alone = [customers(cut(tables, as_of), [as_of]) for as_of in AS_OF]
     expected = pd.concat(alone).sort_values(["account_id", "as_of"], ignore_index=True)
     pd.testing.assert_frame_equal(together, expected)
+
+
+@random_companies(3)
+@given(frames=companies(), delay=st.sampled_from(DELAYS))
+def test_renewals_are_those_known_then(frames, delay):
+    """Where a renewal label stands is free of look-ahead: later versions and amendments move no row."""
+    if "contracts" not in frames:
+        return
+    tables, rows = tables_from_frames(frames), spine(delay)
+    together = renewals(tables, rows)
+    for as_of in AS_OF:
+        here = rows[rows["as_of"] == pd.Timestamp(as_of)]
+        known = cut(tables, as_of, (pd.Timestamp(as_of) + delay).to_pydatetime())
+        pd.testing.assert_series_equal(together[here.index], renewals(known, here))
 
 
 ACCOUNT_ROWS = pd.DataFrame({"account_id": ["A", "B", "C"], "created_at": pd.to_datetime(["2023-01-01"] * 3)})

@@ -334,7 +334,12 @@ EXPANSION_RULES: tuple[Rule, ...] = (
 
 def rules_for(recipe: Recipe) -> tuple[Rule, ...]:
     """Return the four rules a model of this recipe is compared with, in the order reports show them."""
-    kinds = {"rolling": CHURN_RULES, "inactivity": INACTIVITY_RULES, "expansion": EXPANSION_RULES}
+    kinds = {
+        "rolling": CHURN_RULES,
+        "renewal": CHURN_RULES,
+        "inactivity": INACTIVITY_RULES,
+        "expansion": EXPANSION_RULES,
+    }
     return kinds[recipe.label.mode]
 
 

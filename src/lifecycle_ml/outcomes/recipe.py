@@ -25,6 +25,13 @@ def _above(value: float, info: ValidationInfo, lower: str) -> None:
         raise ValueError(f"must be above {lower} = {floor}")
 
 
+def _ascending(value: tuple[int, ...], each: str) -> tuple[int, ...]:
+    """Refuse days that are not written once each, the shortest first."""
+    if list(value) != sorted(set(value)):
+        raise ValueError(f"write each {each} once, the shortest first")
+    return value
+
+
 class RollingLabel(Strict):
     """Churned: recurring ARR reaches zero inside the horizon and no new contract follows within grace."""
 
@@ -36,10 +43,8 @@ class RollingLabel(Strict):
 
     @field_validator("horizons_days")
     @classmethod
-    def _ascending(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if list(value) != sorted(set(value)):
-            raise ValueError("write each horizon once, the shortest first")
-        return value
+    def _in_order(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return _ascending(value, "horizon")
 
     @field_validator("headline_days")
     @classmethod
@@ -48,6 +53,35 @@ class RollingLabel(Strict):
         if value not in horizons:
             raise ValueError(f"must be one of horizons_days ({', '.join(map(str, horizons))})")
         return value
+
+    @property
+    def outcome(self) -> str:
+        """What a label of 1 says of an account, in one word."""
+        return "churned"
+
+
+class RenewalLabel(Strict):
+    """Churned: recurring ARR is gone at the next renewal and no new contract follows within grace."""
+
+    mode: Literal["renewal"]
+    leads_days: tuple[Annotated[int, Field(ge=1, le=1100)], ...] = Field(min_length=1, max_length=12)
+    grace_days: Annotated[int, Field(ge=0, le=366)]
+    arrival_lag_days: Annotated[int, Field(ge=0, le=366)]
+
+    @field_validator("leads_days")
+    @classmethod
+    def _in_order(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return _ascending(value, "lead")
+
+    @property
+    def horizons_days(self) -> tuple[int, ...]:
+        """The one horizon: every renewal that is looked at lies inside the longest lead."""
+        return (self.leads_days[-1],)
+
+    @property
+    def headline_days(self) -> int:
+        """The horizon of the published score, the gate and the bands."""
+        return self.leads_days[-1]
 
     @property
     def outcome(self) -> str:
@@ -113,7 +147,7 @@ class ExpansionLabel(_OneHorizon):
         return "expanded"
 
 
-Label = Annotated[RollingLabel | InactivityLabel | ExpansionLabel, Field(discriminator="mode")]
+Label = Annotated[RollingLabel | RenewalLabel | InactivityLabel | ExpansionLabel, Field(discriminator="mode")]
 """What counts as the outcome, and through when it can be known."""
 
 
@@ -327,6 +361,10 @@ class _Rolling(Recipe):
     label: RollingLabel
 
 
+class _Renewal(Recipe):
+    label: RenewalLabel
+
+
 class _Inactivity(Recipe):
     label: InactivityLabel
 
@@ -338,6 +376,7 @@ class _Expansion(Recipe):
 # By the mode it names, so that messages speak of the keys of that mode and of no other.
 _BY_MODE: dict[str | None, type[Recipe]] = {
     "rolling": _Rolling,
+    "renewal": _Renewal,
     "inactivity": _Inactivity,
     "expansion": _Expansion,
 }
@@ -345,7 +384,7 @@ _BY_MODE: dict[str | None, type[Recipe]] = {
 
 class _Mode(Strict):
     model_config = ConfigDict(extra="ignore")
-    mode: Literal["rolling", "inactivity", "expansion"] | None = None
+    mode: Literal["rolling", "renewal", "inactivity", "expansion"] | None = None
 
 
 class _Peeked(Strict):

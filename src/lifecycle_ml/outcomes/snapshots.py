@@ -13,6 +13,7 @@ from lifecycle_ml.outcomes.expansion import label_expansion
 from lifecycle_ml.outcomes.inactivity import label_inactivity
 from lifecycle_ml.outcomes.labels import known_through, label_column, label_rolling
 from lifecycle_ml.outcomes.recipe import InactivityLabel, Recipe
+from lifecycle_ml.outcomes.renewal import label_renewal
 
 if TYPE_CHECKING:
     from lifecycle_ml.tables.source import Tables
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
 Labeller = Callable[["Tables", pd.DataFrame, Recipe, date], pd.DataFrame]
 _LABELLERS: dict[str, Labeller] = {
     "rolling": label_rolling,
+    "renewal": label_renewal,
     "inactivity": label_inactivity,
     "expansion": label_expansion,
 }
 
 
 def label(tables: Tables, spine: pd.DataFrame, recipe: Recipe, data_through: date) -> pd.DataFrame:
-    """Label each row of a spine as the recipe's mode says: `label_rolling`, `_inactivity` or `_expansion`.
+    """Label each row of a spine as the recipe's mode says: by `label_rolling`, `_renewal`, and so on.
 
     Grain:  one row per row of `spine` (account_id, as_of, known_at), sorted by (account_id, as_of).
     All modes give account_id, as_of, churned_on, too_late, cause, involuntary and a column `outcome_<H>d`
@@ -47,6 +49,8 @@ def population(
 ) -> pd.DataFrame:
     """Return the spine of the accounts a recipe speaks of on each date: those who pay, or those in use.
 
+    With renewal labels these are all customers too, also those whose renewal is far away or who have none:
+    everybody is scored, `snapshots` alone keeps to the lead times.
     Grain, time, `known_at`, `account_ids` and errors as `matrix.spine.customers`.
     """
     if isinstance(recipe.label, InactivityLabel):
@@ -85,7 +89,8 @@ def snapshots(tables: Tables, recipe: Recipe, data_through: date, first: date | 
 
     Grain:  one row per account of the recipe's `population` and snapshot date, sorted by (account_id, as_of);
             columns account_id, as_of, known_at and those of `label`. A customer whose ARR turned out to have
-            ended before as_of is left out, for there was nothing left to lose.
+            ended before as_of is left out, for there was nothing left to lose; with renewal labels also one
+            who stands at no lead before a renewal.
     Time:   spine as known at as_of; labels look ahead to `data_through`. History begins at `first`
             (default: `history_start`).
     Empty, with all columns, where history is too short for one date.
@@ -97,6 +102,8 @@ def snapshots(tables: Tables, recipe: Recipe, data_through: date, first: date | 
         return _empty(recipe)
     labels = label(tables, spine, recipe, data_through)
     labels.insert(2, "known_at", spine.sort_values(["account_id", "as_of"])["known_at"].to_numpy())
+    if "lead_days" in labels:
+        labels = labels[labels["lead_days"].notna()]
     return labels[labels["arr"] > 0].reset_index(drop=True) if "arr" in labels else labels
 
 
@@ -105,6 +112,8 @@ def _empty(recipe: Recipe) -> pd.DataFrame:
     if recipe.label.mode != "inactivity":
         kinds["arr"] = "float64"
     kinds |= {"churned_on": "datetime64[us]", "too_late": "bool", "cause": "str", "involuntary": "bool"}
+    if recipe.label.mode == "renewal":
+        kinds |= {"renews_on": "datetime64[us]", "lead_days": "float64"}
     if recipe.label.mode == "expansion":
         kinds |= {"arr_after": "float64", "outcome": "str", "contracted": "bool", "uplift": "bool"}
     kinds |= {label_column(horizon): "float64" for horizon in recipe.label.horizons_days}
