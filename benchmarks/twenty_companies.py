@@ -44,6 +44,8 @@ def run_company(seed: int, accounts: int, threads: int, recipe_name: str = "chur
         company.inputs,
         company.recipe,
         company.data_through,
+        segments=company.segments,
+        grounds=company.grounds,
         num_threads=threads,
         draws=500,
     )
@@ -62,7 +64,8 @@ def run_company(seed: int, accounts: int, threads: int, recipe_name: str = "chur
     p = scores[MODEL]
     bins = np.round(np.log(p / (1 - p)) / BIN).astype(int)
     pooled = pd.DataFrame({"bin": bins, "y": y}).groupby("bin")["y"].agg(["size", "sum"])
-    evaluation = trial.evaluation
+    evaluation, shown = trial.evaluation, trial.shown
+    capacity = evaluation.capacity
     return {
         "seed": seed,
         "tier": trial.tier.name,
@@ -75,6 +78,15 @@ def run_company(seed: int, accounts: int, threads: int, recipe_name: str = "chur
         "observed": float(y.sum()),
         "slope": evaluation.metrics["calibration_slope"].to_json(),
         "bins": [[int(b), int(r["size"]), int(r["sum"])] for b, r in pooled.iterrows()],
+        "arr_caught": {}
+        if capacity is None
+        else {
+            name: float(value)
+            for name, value in capacity[np.isclose(capacity["share"], 0.1)].iloc[0].items()
+            if name.startswith(("arr_caught", "gain_over")) and not name.endswith(("_low", "_high"))
+        },
+        "first_reason_unchanged": None if shown.stability is None else shown.stability.unchanged.value,
+        "red_odds": None if shown.colours is None else shown.colours.odds.value,
         "refusals": [refusal.to_json() for refusal in trial.refusals],
         "seconds": {
             "company": round(built - began, 1),
@@ -101,6 +113,9 @@ def summarise(lines: list[dict[str, Any]], draws: int = 2000) -> dict[str, Any]:
         low, high = np.quantile(means, [0.025, 0.975])
         return {"value": float(above.sum() / below.sum()), "low": float(low), "high": float(high)}
 
+    auroc = pd.DataFrame([line["auroc"] for line in lines])
+    arr = pd.DataFrame([line.get("arr_caught") or {} for line in lines])
+    rules_refused = [{refusal["rule"] for refusal in line["refusals"]} for line in lines]
     slopes = [_slope([lines[i] for i in chosen]) for chosen in drawn[:300]]
     return {
         "companies": len(lines),
@@ -114,6 +129,17 @@ def summarise(lines: list[dict[str, Any]], draws: int = 2000) -> dict[str, Any]:
             name: interval(np.array([line["auroc"][name] for line in lines]))
             for name in ap
             if ap[name].notna().all()
+        },
+        "gap_to_truth": {
+            "auroc": interval((auroc["truth"] - auroc[MODEL]).to_numpy()),
+            "average_precision": interval((ap["truth"] - ap[MODEL]).to_numpy()),
+        },
+        "arr_caught_at_a_tenth": {name: interval(arr[name].to_numpy()) for name in arr},
+        "first_reason_unchanged": [line.get("first_reason_unchanged") for line in lines],
+        "red_odds": [line.get("red_odds") for line in lines],
+        "refused_by": {
+            rule: sum(rule in refused for refused in rules_refused)
+            for rule in sorted(set().union(*rules_refused))
         },
         "share_of_true_average_precision": ratio(ap[MODEL].to_numpy(), ap["truth"].to_numpy()),
         "observed_expected": ratio(

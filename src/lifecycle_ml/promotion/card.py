@@ -45,6 +45,7 @@ def write_card(
         _warning(evaluation),
         _money(challenger, recipe),
         _calibration(challenger, recipe),
+        _reasons_and_colours(challenger, recipe),
         _inputs(inputs, recipe),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
@@ -345,6 +346,35 @@ def _calibration(challenger: Challenger, recipe: Recipe) -> list[str]:
     return [*lines, *_table(["", "log loss", "above the one served, paired"], rows)]
 
 
+def _reasons_and_colours(challenger: Challenger, recipe: Recipe) -> list[str]:
+    shown = challenger.shown
+    if shown is None or (shown.stability is None and shown.colours is None):
+        return []
+    lines = ["## Reasons and colours", ""]
+    if shown.stability is not None:
+        kept = _percent(shown.stability.unchanged)
+        lines.append(
+            "- Fitted again with half of the accounts drawn anew, the first reason of the riskiest stayed "
+            f"for {kept} of {shown.stability.accounts} accounts; at least "
+            f"{recipe.gate.min_stability:.0%} is asked for."
+        )
+    if shown.colours is not None:
+        found, outcome = shown.colours, recipe.label.outcome
+        red, both = _percent(found.caught), _percent(found.caught_flagged)
+        gains = [_percent(gain, signed=True) for gain in (found.gain, found.gain_flagged)]
+        lines.append(
+            f"- On {found.dates} past dates {found.red:.1%} of accounts would have been red, "
+            f"{found.flagged:.1%} red or yellow. The worst of them, as many as a team can see to, caught "
+            f"{red} (red) and {both} (red and yellow) of those that {outcome}: {gains[0]} and {gains[1]} "
+            f"beside as many named by the rule {_said(found.rule)}."
+        )
+        lines.append(
+            f"- The odds of a red account were {_words(found.odds, decimals=1)} times those of all; at least "
+            f"{recipe.gate.min_red_odds:g} are asked for."
+        )
+    return lines
+
+
 def _inputs(inputs: Mapping[str, int], recipe: Recipe) -> list[str]:
     lines = [f"## Inputs ({len(inputs)})"]
     if not recipe.estimator.monotone:
@@ -403,10 +433,11 @@ def _cash(row: Mapping[Any, Any], names: Sequence[str]) -> str:
     return "{} [{}, {}]".format(*said)
 
 
-def _percent(interval: Interval) -> str:
+def _percent(interval: Interval, *, signed: bool = False) -> str:
     if math.isnan(interval.value):
         return "–" if not interval.reason else f"– ({interval.reason})"
-    return f"{interval.value:.0%} [{interval.low:.0%}, {interval.high:.0%}]"
+    sign = "+" if signed else ""
+    return f"{interval.value:{sign}.0%} [{interval.low:{sign}.0%}, {interval.high:{sign}.0%}]"
 
 
 def _ends(

@@ -67,6 +67,8 @@ class Challenger:
     predictions: pd.DataFrame
     backtest: Backtest | None
     outlook: Outlook | None = None
+    shown: Shown | None = None
+    """What the gate was shown: reasons under refit and colours of the past among it."""
 
     @property
     def serves(self) -> Bundle:
@@ -283,6 +285,7 @@ def build_challenger(
         predictions=empty_predictions() if tried is None else tried.predictions(),
         backtest=tried,
         outlook=arr_outlook(None if trial.refusals else bundle, trial.evaluation, matrix, labels, seed),
+        shown=trial.shown,
     )
 
 

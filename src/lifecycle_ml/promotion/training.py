@@ -177,6 +177,7 @@ def train(
             bundle=challenger.bundle,
             rules=challenger.rules,
             files={PREDICTIONS: _parquet(challenger.predictions)}
+            | _outlook(challenger)
             | ({} if searched is None else {SEARCH: searched.trials.to_csv(index=False).encode()})
             | {f"plots/{name}": content for name, content in plots.items()},
             data=data,
@@ -379,11 +380,26 @@ def _shown(figures: Mapping[str, Any]) -> dict[str, Any]:
     return {name: figures[name] for name in SHOWN if name in figures}
 
 
+def _outlook(challenger: Challenger) -> dict[str, bytes]:
+    """Return the ARR expected to be lost (or gained) by account and month, and in all, as Parquet files."""
+    if challenger.outlook is None:
+        return {}
+    return {
+        "expected_arr.parquet": _parquet(challenger.outlook.accounts),
+        "expected_arr_of_all.parquet": _parquet(challenger.outlook.total),
+    }
+
+
 def _metrics(challenger: Challenger) -> dict[str, float]:
     evaluation = challenger.evaluation
     found = dict(evaluation.metrics)
     found |= {f"gain_over_{name}": interval for name, interval in evaluation.gains.items()}
     found |= {f"unseen_accounts_{name}": interval for name, interval in evaluation.unseen.items()}
+    shown = challenger.shown
+    if shown is not None and shown.stability is not None:
+        found["first_reason_unchanged"] = shown.stability.unchanged
+    if shown is not None and shown.colours is not None:
+        found |= {"red_odds": shown.colours.odds, "red_gain_over_rule": shown.colours.gain}
     metrics = {}
     for name, interval in found.items():
         for end in ("value", "low", "high"):

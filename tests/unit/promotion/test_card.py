@@ -11,8 +11,10 @@ from lifecycle_ml.models.calibration import AffineCalibration
 from lifecycle_ml.models.evaluation import DaysOfWarning, Interval
 from lifecycle_ml.models.tiers import Tier
 from lifecycle_ml.promotion.card import write_card
+from lifecycle_ml.promotion.colours import Colours
 from lifecycle_ml.promotion.evaluation import Evaluation, Group, Outlook
 from lifecycle_ml.promotion.gate import Refusal
+from lifecycle_ml.promotion.stability import Stability
 
 DATA = {
     "snapshots": 12_000,
@@ -114,6 +116,21 @@ def small_world():
         refusals=(),
         backtest=SimpleNamespace(calibration=AffineCalibration(slope=1.2)),
         outlook=outlook,
+        shown=SimpleNamespace(
+            stability=Stability(Interval(0.9, 0.8, 1.0), 60),
+            colours=Colours(
+                rule="usage_drop",
+                red=0.04,
+                flagged=0.21,
+                caught=Interval(0.2, 0.1, 0.3),
+                gain=Interval(0.05, -0.02, 0.1),
+                caught_flagged=Interval(0.5, 0.4, 0.6),
+                gain_flagged=Interval(0.1, 0.02, 0.2),
+                odds=Interval(3.4, 2.1, 4.9),
+                readings=5000,
+                dates=12,
+            ),
+        ),
     )
 
 
@@ -138,7 +155,8 @@ def test_a_refusal_says_who_serves_instead_and_why(recipe):
 def test_without_a_model_the_card_is_short(recipe):
     """No figure is claimed, no section stands empty."""
     world = small_world()
-    world.serves, world.bundle, world.backtest, world.outlook = world.rules, None, None, None
+    world.serves, world.bundle, world.backtest = world.rules, None, None
+    world.outlook, world.shown = None, None
     counts = {"rows": 0, "accounts": 0, "accounts_with_outcome": 0, "cutoffs": 0}
     world.evaluation = Evaluation({}, {}, {}, {}, {}, counts, {})
     world.tier = Tier("insufficient", 4, 26)
