@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lifecycle_ml.cli.screen import progress_bars, say
 from lifecycle_ml.errors import ConfigError
 from lifecycle_ml.settings import ApiKey, Settings
-from lifecycle_ml.tables.schema import SCHEMAS, TableSchema
+from lifecycle_ml.tables.schema import KNOWN_AT, SCHEMAS, TableSchema
 from lifecycle_ml.workspace import Workspace, standard_root
 
 if TYPE_CHECKING:
@@ -28,20 +28,23 @@ def init(folder: Path) -> None:
     for schema in SCHEMAS.values():
         (sources / f"{schema.name}.sql").write_text(_select(schema), encoding="utf-8")
     say(f"{sources}: {len(SCHEMAS)} SELECTs, one for each canonical table.")
-    say("Next: replace each FROM by your raw table, delete the tables you do not have, then run")
+    say("Next: let each select from your raw table, delete the tables you do not have, then run")
     say(f"  LIFECYCLE_SOURCE_URL=<folder or database> lifecycle check --workspace {folder}")
 
 
 def _select(schema: TableSchema) -> str:
-    """Render a SELECT with every canonical column: its type, whether it is required, its values."""
-    lines = [f"-- {schema.says}", "-- Optional columns may be deleted.", "SELECT"]
-    for position, column in enumerate(schema.columns):
-        comma = "," if position < len(schema.columns) - 1 else ""
-        notes = [column.type.value.lower(), "required" if column.required else ""]
-        notes.append(" | ".join(column.values))
-        lines.append(f"  {column.name}{comma} -- {'; '.join(note for note in notes if note)}")
-    lines.append("  -- , known_at (timestamp: when the row was first known, where your system tells)")
-    lines.append(f"FROM {schema.name}")
+    """Render a SELECT that takes canonical columns as they are, below what each column may hold."""
+    width = max(len(column.name) for column in schema.columns)
+    lines = [f"-- {schema.says}", "--"]
+    for column in schema.columns:
+        notes = [column.type.value.lower(), "required" if column.required else "", " | ".join(column.values)]
+        lines.append(f"--   {column.name:<{width}}  {'; '.join(note for note in notes if note)}")
+    lines.append(
+        f"--   {KNOWN_AT.name:<{width}}  timestamp; when the row was first known, where your system tells"
+    )
+    lines.append("--")
+    lines.append("-- Where your columns have other names, write them out: SELECT crm_id AS account_id, ...")
+    lines.append(f"SELECT * FROM {schema.name}")
     return "\n".join(lines) + "\n"
 
 
