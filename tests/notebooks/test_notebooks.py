@@ -22,13 +22,15 @@ def cells(path: Path, kind: str) -> list[nbformat.NotebookNode]:
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
 
 
-def test_there_are_four_of_them() -> None:
+def test_there_are_six_of_them() -> None:
     """What the README promises; a test over an empty list would pass."""
     assert NAMES == [
         "01_tour_of_the_data",
         "02_retrain_and_compare",
         "03_read_red_accounts",
         "04_read_a_drift_report",
+        "05_write_a_feature_and_prove_it",
+        "06_champion_against_challenger",
     ]
 
 
