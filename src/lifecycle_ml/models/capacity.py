@@ -134,13 +134,15 @@ class Chosen:
 
     trees: shape and number of trees. penalty: of the ridge regression. tree_weight, linear_weight: what each
     part's margin counts in the sum; linear_weight 0 leaves the regression out. tried: (leaves, trees, mean
-    log loss) of each shape, in the order tried.
+    log loss) of each shape, in the order tried. level: the shift that rows held back asked for beside them;
+    where they are later than those learned from it says nothing of the level to come.
     """
 
     trees: Capacity
     penalty: float = PENALTIES[0]
     tree_weight: float = 1.0
     linear_weight: float = 0.0
+    level: float = 0.0
     tried: tuple[tuple[int, int, float], ...] = ()
 
 
@@ -188,8 +190,8 @@ def choose(
             best = replace(shape, n_trees=n_trees), margin, losses
         assert best is not None
         penalty, straight = _straight(table, folds, monotone, pool) if linear else (PENALTIES[0], None)
-    tree_weight, linear_weight = _blend(table, held, best[1], straight)
-    return Chosen(best[0], penalty, tree_weight, linear_weight, tuple(tried))
+    tree_weight, linear_weight, level = _blend(table, held, best[1], straight)
+    return Chosen(best[0], penalty, tree_weight, linear_weight, level, tuple(tried))
 
 
 def _restricted(table: Table, folds: Sequence[Held]) -> tuple[Table, list[Held]]:
@@ -293,24 +295,23 @@ def _straight(
     return PENALTIES[best], margins[best]
 
 
-def _blend(table: Table, rows: Rows, trees: Floats, straight: Floats | None) -> tuple[float, float]:
-    """Return what trees and regression count in the sum, neither below 0 (stacking; Wolpert 1992).
+def _blend(table: Table, rows: Rows, trees: Floats, straight: Floats | None) -> tuple[float, float, float]:
+    """Return what trees and regression count in the sum, neither below 0, and the shift beside them.
 
-    An intercept is fitted beside them and let go: the level of rows held back is not the level to come. The
-    regression stays out where it does not lower the loss by a standard error.
+    Stacking (Wolpert 1992). The regression stays out where it does not lower the loss by a standard error.
     """
-    (alone,) = _counted(table, rows, [trees])
+    alone, level = _counted(table, rows, [trees])
     if straight is None:
-        return alone, 0.0
-    tree_weight, linear_weight = _counted(table, rows, [trees, straight])
+        return alone, 0.0, level
+    tree_weight, linear_weight, shift = _counted(table, rows, [trees, straight])
     together = table.losses(rows, tree_weight * trees + linear_weight * straight)
     if linear_weight < FEWEST_LINEAR or not _better(table, rows, table.losses(rows, trees), together):
-        return alone, 0.0
-    return tree_weight, linear_weight
+        return alone, 0.0, level
+    return tree_weight, linear_weight, shift
 
 
 def _counted(table: Table, rows: Rows, margins: Sequence[Floats]) -> list[float]:
-    """Fit what each margin counts, believing at first that it is all of the first one."""
+    """Fit what each margin counts, believing at first that it is all of the first one; the shift last."""
     terms = np.column_stack([*margins, np.ones(len(rows))])
     others = len(margins) - 1
     found = fit_weights(
@@ -321,4 +322,4 @@ def _counted(table: Table, rows: Rows, margins: Sequence[Floats]) -> list[float]
         bounds=[(-1.0, None), *[(0.0, None)] * others, (None, None)],
         weight=None if table.weight is None else table.weight[rows],
     )
-    return [float(1 + found[0]), *(float(weight) for weight in found[1:-1])]
+    return [float(1 + found[0]), *(float(weight) for weight in found[1:])]

@@ -57,7 +57,8 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     classes_, n_features_in_, feature_names_in_ : as in scikit-learn.
     chosen_ : what was chosen, and what each shape showed on rows held back.
     bag_, encoding_ : the fitted members and how columns become numbers.
-    base_ : the margin rows start from (log-odds of the training data; 0 where an offset was given).
+    base_ : the margin rows start from: log-odds of the training data, shifted as rows held back by account
+        asked for; 0 where an offset was given.
 
     """
 
@@ -144,6 +145,8 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         # members are fitted side by side: a team of threads inside each would only wait for the others
         with threadpool_limits(1, user_api="blas"):
             self.chosen_ = self._choose(table, folds, monotone, seeds[0], num_threads)
+            if folds is None and offset is None:
+                self.base_ += self.chosen_.level
             self.bag_ = Bag.fit(
                 table, self.chosen_, rows=rows, seeds=seeds, monotone=monotone, num_threads=num_threads
             )

@@ -167,7 +167,7 @@ def try_challenger(
     ):
         progress("fitting again and colouring the past", 0, 1)
         stability, colours = _reasons_and_colours(
-            tried, matrix, labels, inputs, recipe, evaluation, grounds, seed, num_threads, draws
+            tried, labels, inputs, recipe, evaluation, grounds, seed, num_threads, draws
         )
         shown = replace(shown, stability=stability, colours=colours)
         progress("fitting again and colouring the past", 1, 1)
@@ -176,7 +176,6 @@ def try_challenger(
 
 def _reasons_and_colours(
     tried: Backtest,
-    matrix: pd.DataFrame,
     labels: pd.DataFrame,
     inputs: Mapping[str, int],
     recipe: Recipe,
@@ -201,7 +200,6 @@ def _reasons_and_colours(
     )
     colours = colour_bar(
         tried,
-        matrix,
         _base_rates(labels, recipe)[recipe.label.headline_days],
         rule or BASE_RATE,
         recipe.gate,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -51,7 +51,6 @@ class Colours:
 
 def colour_bar(
     tried: Backtest,
-    matrix: pd.DataFrame,
     base_rate: float,
     rule: str,
     gate: Gate,
@@ -63,14 +62,13 @@ def colour_bar(
     """Colour every out-of-time reading with the health state machine, and see who of the coloured left.
 
     An out-of-time date stands for the publications of the `min_days` from it on: what is over a limit then
-    has turned its colour by their end (decision record 0008). Facts are evaluated on the matrix as they are
-    each night. Reasons are not known at past cut-offs, and so neither are the criteria of their playbooks:
-    the way back is risk under the exit limit and no fact that holds. matrix: the snapshots of the backtest,
-    with the features.
+    has turned its colour by their end. Facts turn colours whoever serves, so they are left out; and so are
+    the criteria of playbooks, for the reasons they belong to are not known at past cut-offs (decision
+    record 0008).
     """
     rows = tried.rows[["account_id", "as_of"]].reset_index(drop=True)
     risk = tried.at_headline(MODEL)
-    colour = _by_machine(rows.assign(risk=risk), matrix, base_rate, grounds)
+    colour = _by_machine(rows.assign(risk=risk, reason="unknown"), base_rate, grounds)
     y, score = tried.y, tried.rules[rule]
     date = pd.factorize(rows["as_of"])[0]
     account, accounts = pd.factorize(rows["account_id"])
@@ -106,23 +104,20 @@ def best_rule(average_precision: Mapping[str, float]) -> str | None:
     return max(sorted(ranked), key=lambda name: ranked[name]) if ranked else None
 
 
-def _by_machine(
-    scored: pd.DataFrame, matrix: pd.DataFrame, base_rate: float, grounds: Grounds
-) -> npt.NDArray[np.int64]:
-    """Return the colour of each row (2 red, 1 yellow, 0 green), publication after publication."""
+def _by_machine(scored: pd.DataFrame, base_rate: float, grounds: Grounds) -> npt.NDArray[np.int64]:
+    """Return the colour of each row (2 red, 1 yellow, 0 green) by its risk, date after date."""
     rank = {"green": 0, "yellow": 1, "red": 2}
-    wide = scored.merge(matrix, "left", ["account_id", "as_of"], validate="one_to_one").assign(
-        reason="unknown"
-    )
+    file = grounds.health.file.model_copy(update={"facts": {}})
+    by_risk = replace(grounds.health, file=file, conditions={})
     colour = np.zeros(len(scored), dtype=np.int64)
     states: dict[str, HealthState] = {}
-    for date, part in wide.groupby("as_of", sort=True):
+    for date, part in scored.groupby("as_of", sort=True):
         first = pd.Timestamp(str(date)).date()
         for day in (first, first + timedelta(days=grounds.health.min_days)):
             states |= next_states(
                 states,
                 part,
-                grounds.health,
+                by_risk,
                 day,
                 _no_criteria,
                 grounds.choose_playbook,

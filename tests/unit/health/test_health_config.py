@@ -72,7 +72,7 @@ def test_the_standard_file_has_all_ten_inputs_in_their_order():
             "[inputs.payments]",
             "no health input 'payments'. Did you mean 'payment_issues'",
         ),
-        ("exit = 2.0", "exit = 3.0", "exit must lie below enter"),
+        ("exit = 2.75", "exit = 3.0", "exit must lie below enter"),
         ("yellow = { enter = 1.5", "yellow = { enter = 3.5", "yellow must be entered and left below red"),
         ('unit = "times_base_rate" ', 'unit = "probability" ', "lies below 1"),
         ("min_days = 7", "min_days = 7\nmin_day = 7", "Did you mean 'min_days'"),
@@ -113,8 +113,8 @@ def test_features_without_a_source_are_reported_not_refused(tmp_path):
 @pytest.mark.parametrize(
     ("base_rate", "red", "yellow"),
     [
-        (0.1, (0.3, 0.2), (0.15, 0.1)),
-        (0.4, (0.8, 0.7), (0.6, 0.4)),
+        (0.1, (0.3, 0.275), (0.15, 0.1)),
+        (0.4, (0.8, 0.7818181818), (0.6, 0.4)),
         (0.0, (float("inf"),) * 2, (float("inf"),) * 2),
     ],
 )
@@ -129,7 +129,7 @@ def test_limits_follow_the_base_rate_and_stay_below_one(tmp_path, base_rate, red
 def test_limits_can_be_probabilities(tmp_path):
     """With unit probability the base rate plays no part."""
     text = STANDARD.replace('unit = "times_base_rate"', 'unit = "probability"')
-    text = text.replace("enter = 3.0, exit = 2.0", "enter = 0.3, exit = 0.2")
+    text = text.replace("enter = 3.0, exit = 2.75", "enter = 0.3, exit = 0.2")
     text = text.replace("enter = 1.5, exit = 1.0", "enter = 0.15, exit = 0.1")
 
     assert load(tmp_path, text).limit("red", 0.5) == (0.3, 0.2)

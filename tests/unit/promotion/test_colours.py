@@ -43,7 +43,7 @@ def world(risk_of_churners, *, dates=3, rule=None, step=28):
     )
     churns = account < CHURNERS
     risk = np.where(churns, np.broadcast_to(risk_of_churners, (dates,))[day], BASE_RATE / 2)
-    tried = Backtest(
+    return Backtest(
         horizons=(90,),
         headline=90,
         rows=rows,
@@ -54,17 +54,16 @@ def world(risk_of_churners, *, dates=3, rule=None, step=28):
         calibration=AffineCalibration(),
         cutoffs=(date(2025, 1, 1),),
     )
-    return tried, rows[["account_id", "as_of"]]
 
 
-def bar(tried, matrix, grounds, recipe, **changes):
+def bar(tried, grounds, recipe, **changes):
     gate = recipe.gate.model_copy(update=changes)
-    return colour_bar(tried, matrix, BASE_RATE, "usage_drop", gate, grounds, seed=0, draws=100)
+    return colour_bar(tried, BASE_RATE, "usage_drop", gate, grounds, seed=0, draws=100)
 
 
 def test_risk_over_the_limit_turns_a_colour_within_the_week(grounds, recipe):
     """Every date is judged as its week ends: all who leave are red."""
-    found = bar(*world(0.5), grounds, recipe)
+    found = bar(world(0.5), grounds, recipe)
     assert (found.dates, found.readings) == (3, 300)
     assert found.red == found.flagged == CHURNERS / ACCOUNTS
     assert found.caught.value == 1.0
@@ -77,7 +76,7 @@ def test_risk_over_the_limit_turns_a_colour_within_the_week(grounds, recipe):
 
 def test_risk_under_the_limit_turns_nobody(grounds, recipe):
     """Nobody red is no pass."""
-    found = bar(*world(0.01), grounds, recipe)
+    found = bar(world(0.01), grounds, recipe)
     assert found.red == 0
     assert np.isnan(found.odds.value)
     assert found.odds.reason == "no account turned red"
@@ -86,34 +85,19 @@ def test_risk_under_the_limit_turns_nobody(grounds, recipe):
 
 def test_a_colour_lasts_until_the_way_back_is_gone(grounds, recipe):
     """Over the limit on the first date alone: still red a month later only if a week under it is not over."""
-    first = bar(*world([0.5, 0.01, 0.01]), grounds, recipe)
+    first = bar(world([0.5, 0.01, 0.01]), grounds, recipe)
     assert 0 < first.red < CHURNERS / ACCOUNTS
-
-
-def test_facts_turn_colours_from_the_matrix(grounds, recipe):
-    """An announced closure with silence is red at once, whatever the model says."""
-    tried, rows = world(0.02)
-    closing = rows["account_id"].isin(["A-050", "A-051"])
-    matrix = rows.assign(
-        closures_364d=closing.astype(float),
-        days_since_last_use=np.where(closing, 40.0, 1.0),
-        active_users_change=1.0,
-    )
-    found = bar(tried, matrix, grounds, recipe)
-    assert found.red == 2 / ACCOUNTS
-    assert found.caught.value == 0  # the news was wrong
-    assert found.odds.value < 3
 
 
 def test_a_rule_that_knows_as_much_leaves_no_gain(grounds, recipe):
     """At equal numbers of accounts."""
-    found = bar(*world(0.5, rule=lambda churns, _: churns * 0.5), grounds, recipe)
+    found = bar(world(0.5, rule=lambda churns, _: churns * 0.5), grounds, recipe)
     assert found.gain.value == found.gain_flagged.value == 0
 
 
 def test_no_more_than_the_team_can_treat_counts(grounds, recipe):
     """Of four red accounts a date, a capacity of two per cent judges two."""
-    found = bar(*world(0.5), grounds, recipe, red_capacity=0.02)
+    found = bar(world(0.5), grounds, recipe, red_capacity=0.02)
     assert found.red == CHURNERS / ACCOUNTS
     assert found.caught.value == 0.5
     assert found.caught_flagged.value == 1.0
