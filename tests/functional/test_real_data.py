@@ -1,4 +1,4 @@
-"""The four third-party workspaces run end to end, and each gets what it has earned: a model, or a refusal."""
+"""The six third-party workspaces run end to end, and each gets what it has earned: a model, or a refusal."""
 
 from __future__ import annotations
 
@@ -39,6 +39,10 @@ CASES = {
     # No contracts: churn is falling silent.
     "dpdk_orgs": Case(date(2026, 7, 1), accounts=26, auroc=0.84),
     "online_retail_ii": Case(date(2011, 12, 1), accounts=3450, auroc=0.77),
+    # How lately and on how many days somebody logged in tells all there is; a rule says it.
+    "relax_saas": Case(date(2014, 6, 6), accounts=407, refused="no_skill"),
+    # Everybody is as old as everybody else: which of two reasons comes first changes with every refit.
+    "cdnow": Case(date(1998, 7, 1), accounts=5360, refused="unstable_reasons"),
 }
 
 

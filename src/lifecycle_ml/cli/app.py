@@ -331,8 +331,8 @@ def doctor(workspace: WorkspaceOption = Path()) -> None:
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the demo company lives.")] = Path("out/demo"),
-    accounts: Annotated[int, typer.Option(help="How many accounts.", min=50)] = 2000,
-    seed: Annotated[int, typer.Option(help="Same seed, same company.")] = 7,
+    accounts: Annotated[int, typer.Option(help="How many accounts.", min=50)] = 1500,
+    seed: Annotated[int, typer.Option(help="Same seed, same company.")] = 11,
     as_of: AsOfOption = None,
     port: Annotated[int, typer.Option(help="Port to serve on.", min=1, max=65535)] = 8000,
     serve: Annotated[bool, typer.Option(help="Serve at the end.")] = True,
