@@ -177,7 +177,7 @@ def choose(
     parts = [data.subset(np.sort(train)).construct() for train, _ in folds]
     best: tuple[Capacity, Floats, Floats] | None = None
     tried = []
-    with ThreadPoolExecutor(max_workers=num_threads) as pool:
+    with ThreadPoolExecutor(max_workers=num_threads, initializer=_silence) as pool:
         for shape in shapes:
             least = 0 if any_number else shape.n_trees
             n_trees, margin = _grow(
@@ -192,6 +192,11 @@ def choose(
         penalty, straight = _straight(table, folds, monotone, pool) if linear else (PENALTIES[0], None)
     tree_weight, linear_weight, level = _blend(table, held, best[1], straight)
     return Chosen(best[0], penalty, tree_weight, linear_weight, level, tuple(tried))
+
+
+def _silence() -> None:
+    """Keep LightGBM from warning, in this thread, of every tree that stops early: levels are by thread."""
+    lgb.Dataset(np.zeros((2, 1)), params={"verbosity": -1}).construct()
 
 
 def _restricted(table: Table, folds: Sequence[Held]) -> tuple[Table, list[Held]]:
@@ -231,7 +236,7 @@ def _grow(
     def chunk(booster: lgb.Booster, X: Floats) -> Floats:
         for _ in range(step):
             booster.update()
-        # without the last of these LightGBM takes its default and warns of every tree that stops early
+        # every call sets the level anew, to a default that warns
         added = booster.predict(
             X, raw_score=True, start_iteration=grown, num_iteration=step, num_threads=1, verbosity=-1
         )

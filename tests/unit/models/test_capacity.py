@@ -96,3 +96,11 @@ def test_says_what_a_capacity_may_be():
     X, y = thin(200)
     with pytest.raises(ValueError, match="give 'auto' or a Capacity"):
         RiskClassifier(capacity="deep").fit(X, y)
+
+
+def test_nothing_is_printed(capfd):
+    """LightGBM has nothing to say about trees that stop early, in whatever thread."""
+    X, y = thin(120)
+    RiskClassifier(n_members=2, num_threads=2).fit(X, y)
+    said = capfd.readouterr()
+    assert "LightGBM" not in said.out + said.err
