@@ -13,6 +13,7 @@ def trained(worse):
     return SimpleNamespace(
         to_json=lambda: document | {"metrics": {}, "baselines": {}},
         challenger=SimpleNamespace(evaluation=SimpleNamespace(worse_segments=worse)),
+        searched=None,
     )
 
 

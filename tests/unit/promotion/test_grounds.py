@@ -34,7 +34,7 @@ def tried(world, recipe, **changes):
 
 
 def test_reasons_and_colours_are_shown_to_the_gate(recipe, grounds):
-    """The bar is judged beside the rule that would serve instead, on all but the first test date."""
+    """The bar is judged beside the rule that would serve instead, on every test date."""
     world = simulate(accounts=400)
     trial = tried(world, recipe, grounds=grounds)
     shown = trial.shown
@@ -42,7 +42,7 @@ def test_reasons_and_colours_are_shown_to_the_gate(recipe, grounds):
     assert shown.colours is not None
     assert 0 <= shown.stability.unchanged.value <= 1
     assert shown.colours.rule in ("renewal_calendar", "usage_drop", "recency_frequency")
-    assert shown.colours.publications == trial.backtest.rows["as_of"].nunique() - 1
+    assert shown.colours.dates == trial.backtest.rows["as_of"].nunique()
     strict = recipe.gate.model_copy(update={"min_stability": 1.0, "min_red_odds": 100.0})
     refused = tried(world, recipe.model_copy(update={"gate": strict}), grounds=grounds).refusals
     assert {"unstable_reasons", "colour_bar"} <= {refusal.rule for refusal in refused}

@@ -52,13 +52,13 @@ def test_an_open_criterion_is_all_there_is_to_wait_for(workspace):
 
 
 def test_all_met_but_the_risk_is_still_over_its_limit(workspace):
-    """The limit is the colour's own: yellow is left under once the usual rate, red under twice."""
+    """The limit is the colour's own: yellow is left under once the usual rate, red under 2.75 times."""
     says = episode.waits_for(account(probability=0.12, lift=1.2), readings(("2026-06-30", 0.12)), workspace)
     assert says == ("Everything listed is met, but the risk must stay under 10% for 7 days; it is 12% today.")
     says = episode.waits_for(
         account(probability=0.3, lift=3.0, color="red"), readings(("2026-06-30", 0.3)), workspace
     )
-    assert "must stay under 20% for 7 days; it is 30% today" in says
+    assert "must stay under 28% for 7 days; it is 30% today" in says
 
 
 def test_all_met_and_the_risk_is_under_its_limit_but_not_for_long_enough(workspace):
