@@ -32,7 +32,7 @@ def lifecycle(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "COLUMNS": "200", **environ},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1500,
         check=False,
     )
 

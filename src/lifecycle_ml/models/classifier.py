@@ -40,7 +40,8 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     capacity : "auto" to choose shape and number of trees from the training rows, or a `Capacity`, whose
-        min_leaf counts rows and is at most a tenth of the rows a member sees.
+        min_leaf counts rows and is at most a tenth of the rows a member sees; or what another fit chose
+        (its `chosen_`), the line's part included.
     linear : whether a ridge regression may join the trees, with the weight it earns on rows held back.
     n_members : members of the bag; their margins are averaged.
     account_fraction : share of the accounts (`groups`; rows where none are given) each member sees.
@@ -64,7 +65,7 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        capacity: Literal["auto"] | Capacity = "auto",
+        capacity: Literal["auto"] | Capacity | Chosen = "auto",
         linear: bool = True,
         n_members: int = 10,
         account_fraction: float = 0.8,
@@ -244,6 +245,8 @@ class RiskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         num_threads: int,
     ) -> Chosen:
         """Choose what is left open, by the folds given or by folds over the accounts."""
+        if isinstance(self.capacity, Chosen):
+            return self.capacity
         if isinstance(self.capacity, str) and self.capacity != "auto":
             raise ValueError(f"capacity is {self.capacity!r}; give 'auto' or a Capacity.")
         fixed = None if isinstance(self.capacity, str) else self.capacity

@@ -13,7 +13,7 @@ import pandas as pd
 
 from lifecycle_ml.models.baselines import fit_rules
 from lifecycle_ml.models.calibration import AffineCalibration
-from lifecycle_ml.models.capacity import Capacity
+from lifecycle_ml.models.capacity import Capacity, Chosen
 from lifecycle_ml.models.classifier import RiskClassifier
 from lifecycle_ml.models.encoding import Floats
 from lifecycle_ml.models.expected_arr import mean_rise
@@ -135,6 +135,12 @@ def capacity_of(estimator: Estimator) -> Literal["auto"] | Capacity:
     )
 
 
+def chosen_by(model: Model) -> Chosen | None:
+    """Return the capacity a fit chose; None where nothing was to be chosen, or the model was loaded."""
+    classifier = model.classifier if isinstance(model, HorizonModel) else None
+    return None if classifier is None else classifier.chosen_
+
+
 def fit_model(
     matrix: pd.DataFrame,
     labels: pd.DataFrame,
@@ -142,18 +148,20 @@ def fit_model(
     recipe: Recipe,
     *,
     trees: bool,
+    chosen: Chosen | None = None,
     seed: int,
     num_threads: int,
 ) -> Model:
     """Fit the bag of trees, or the shrunken logistic regression, as the recipe says.
 
     matrix and labels: the same snapshots in the same order. inputs: feature to direction (+1, -1, 0).
+    chosen: the capacity an earlier fit of the same training chose, kept instead of choosing again.
     """
     estimator, horizons = recipe.estimator, recipe.label.horizons_days
     directions = dict(inputs) if estimator.monotone else {}
     if trees:
         classifier = RiskClassifier(
-            capacity=capacity_of(estimator),
+            capacity=chosen or capacity_of(estimator),
             linear=estimator.linear,
             n_members=estimator.members,
             account_fraction=estimator.account_fraction,
@@ -236,7 +244,11 @@ def backtest(
         skipped |= rules.skipped
         for name in candidates:
             trees = name == MODEL and tier.name == "full"
-            model = fit_model(seen, told, inputs, recipe, trees=trees, seed=seed, num_threads=num_threads)
+            # chosen once, at the first cut-off: margins of one size, which one calibration can fit
+            kept = chosen_by(models[name][0]) if models[name] else None
+            model = fit_model(
+                seen, told, inputs, recipe, trees=trees, chosen=kept, seed=seed, num_threads=num_threads
+            )
             models[name].append(model)
             if name == MODEL:
                 last = Origin(model, seen, told, ahead)

@@ -30,6 +30,7 @@ from lifecycle_ml.promotion.backtest import (
     Progress,
     backtest,
     bounded,
+    chosen_by,
     empty_predictions,
     fit_model,
 )
@@ -329,6 +330,7 @@ def _fit_bundle(
         inputs,
         recipe,
         trees=tier.name == "full",
+        chosen=None if tried is None or tried.last is None else chosen_by(tried.last.model),
         seed=seed,
         num_threads=num_threads,
     )

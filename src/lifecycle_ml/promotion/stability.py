@@ -16,7 +16,7 @@ from lifecycle_ml.models.calibration import AffineCalibration
 from lifecycle_ml.models.evaluation import Interval, bootstrap_counts
 from lifecycle_ml.models.references import MOST_ROWS, References
 from lifecycle_ml.outcomes.labels import label_column
-from lifecycle_ml.promotion.backtest import Model, Origin, fit_model
+from lifecycle_ml.promotion.backtest import Model, Origin, chosen_by, fit_model
 from lifecycle_ml.reasons.explain import explain
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def reason_stability(
         inputs,
         recipe,
         trees=True,
+        chosen=chosen_by(origin.model),
         seed=seed + 1,
         num_threads=num_threads,
     )

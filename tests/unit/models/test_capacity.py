@@ -104,3 +104,12 @@ def test_nothing_is_printed(capfd):
     RiskClassifier(n_members=2, num_threads=2).fit(X, y)
     said = capfd.readouterr()
     assert "LightGBM" not in said.out + said.err
+
+
+def test_what_one_fit_chose_another_keeps():
+    """Shape, number of trees, penalty and blend travel; nothing is chosen again."""
+    X, y = thin()
+    first = RiskClassifier(n_members=2, num_threads=1).fit(X[:1500], y[:1500])
+    second = RiskClassifier(capacity=first.chosen_, n_members=2, num_threads=1).fit(X[1500:], y[1500:])
+    assert second.chosen_ is first.chosen_
+    assert second.bag_.tree_weight == first.chosen_.tree_weight
