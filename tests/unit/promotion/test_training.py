@@ -25,7 +25,7 @@ def workspace(tmp_path_factory):
     root = tmp_path_factory.mktemp("company")
     (root / "training").mkdir()
     text = (standard_root() / "training" / "churn.toml").read_text(encoding="utf-8")
-    text = text.replace("members = 10 ", "members = 4 ").replace("trees = 150", "trees = 40")
+    text = text.replace("members = 10 ", "members = 4 ").replace('capacity = "auto"', small_trees(40))
     text = text.replace("learning_rate = 0.03", "learning_rate = 0.1")
     (root / "training" / "churn.toml").write_text(text, encoding="utf-8")
     return Workspace(root=root, standard=standard_root())
@@ -58,6 +58,14 @@ def trained(workspace, company):
 
 
 pytestmark = pytest.mark.slow
+
+
+def small_trees(trees):
+    """A capacity of one's own, so that a training takes seconds."""
+    return (
+        f"capacity = {{ trees = {trees}, learning_rate = 0.03, leaves = 6, min_child = 60, l2 = 10.0, "
+        "feature_fraction = 0.4 }"
+    )
 
 
 def test_answers_with_the_agreed_document(trained):
@@ -164,7 +172,7 @@ def test_expansion_trains_beside_churn(workspace, company, tmp_path):
     tables, as_of = company
     (tmp_path / "training").mkdir()
     text = (standard_root() / "training" / "expansion.toml").read_text(encoding="utf-8")
-    text = text.replace("members = 10 ", "members = 3 ").replace("trees = 150", "trees = 30")
+    text = text.replace("members = 10 ", "members = 3 ").replace('capacity = "auto"', small_trees(30))
     text = text.replace("advisory_from_accounts = 30", "advisory_from_accounts = 5")
     text = text.replace("full_from_accounts = 100", "full_from_accounts = 10")
     (tmp_path / "training" / "expansion.toml").write_text(text, encoding="utf-8")
