@@ -74,11 +74,10 @@ class TrainingResult:
             "recipe": self.recipe,
             "version": self.version,
             "promoted": self.promoted,
-            "searched": self.searched,
             "refusals": [refusal.to_json() for refusal in self.challenger.refusals],
             "metrics": _shown(plain(evaluation.metrics)),
             "baselines": {name: _shown(plain(figures)) for name, figures in evaluation.baselines.items()},
-        }
+        } | ({} if self.searched is None else {"searched": self.searched})
 
 
 def train(
