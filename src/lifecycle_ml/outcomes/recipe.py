@@ -261,6 +261,7 @@ class Gate(Strict):
     leak_auroc: Annotated[float, Field(gt=0.5, le=1)]
     promote_from: Annotated[float, Field(ge=0.5, lt=1)] = 0.9
     min_stability: Annotated[float, Field(ge=0, le=1)] = 0.75
+    min_colour_gain: Annotated[float, Field(ge=-1, le=1)] = 0.0
     min_red_odds: Annotated[float, Field(ge=0, le=100)] = 3.0
     red_capacity: Share = 0.05
     flagged_capacity: Share = 0.3

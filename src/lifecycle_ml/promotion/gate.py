@@ -164,20 +164,21 @@ def _colours(shown: Shown, gate: Gate) -> list[Refusal]:
     if found is None:
         return []
     where = f"over {found.dates} out-of-time dates"
+    beyond = f", by more than {gate.min_colour_gain:.0%} of it" if gate.min_colour_gain else ""
     refusals = []
     for name, gain, caught, share, capacity in (
         ("red", found.gain, found.caught, found.red, gate.red_capacity),
         ("red and yellow", found.gain_flagged, found.caught_flagged, found.flagged, gate.flagged_capacity),
     ):
-        if not gain.value > 0:
+        if not gain.value > gate.min_colour_gain:
             refusals.append(
                 Refusal(
                     "colour_bar",
                     f"{name} accounts ({share:.1%} of readings; the worst {capacity:.0%} of each date count) "
                     f"catch {_percent(caught)} of churn, {_percent(gain, signed=True)} beside {found.rule} "
                     f"at equal numbers, {where}",
-                    f"more churn caught than by {found.rule}: a better model, or other limits in "
-                    "serving/health.toml",
+                    f"more churn caught than by {found.rule}{beyond} (min_colour_gain): a better model, or "
+                    "other limits in serving/health.toml",
                 )
             )
     if not found.odds.value >= gate.min_red_odds:
