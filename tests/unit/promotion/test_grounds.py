@@ -43,7 +43,9 @@ def test_reasons_and_colours_are_shown_to_the_gate(recipe, grounds):
     assert 0 <= shown.stability.unchanged.value <= 1
     assert shown.colours.rule in ("renewal_calendar", "usage_drop", "recency_frequency")
     assert shown.colours.dates == trial.backtest.rows["as_of"].nunique()
-    strict = recipe.gate.model_copy(update={"min_stability": 1.0, "min_colour_gain": 1.0, "min_red_odds": 100.0})
+    strict = recipe.gate.model_copy(
+        update={"min_stability": 1.0, "min_colour_gain": 1.0, "min_red_odds": 100.0}
+    )
     refused = tried(world, recipe.model_copy(update={"gate": strict}), grounds=grounds).refusals
     assert [refusal.rule for refusal in refused].count("colour_bar") == len(("red", "flagged", "odds"))
     assert "unstable_reasons" in {refusal.rule for refusal in refused}
