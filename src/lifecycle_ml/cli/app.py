@@ -274,13 +274,21 @@ def explain(
     account: Annotated[str, typer.Argument(help="An account_id.")],
     workspace: WorkspaceOption = Path(),
     as_of: AsOfOption = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Say instead why the risk moved since its reading on this day or the last before."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Show one scored account: why it has its colour, what to do, what is missing to be green."""
-    from lifecycle_ml.cli import readings
+    from lifecycle_ml.cli import moves, readings
 
     day = None if as_of is None else parse_day(as_of)
-    readings.explain(open_workspace(workspace)[1], account, day, as_json=json)
+    opened = open_workspace(workspace)
+    if since is not None:
+        moves.explain_move(*opened, account, parse_day(since, "--since"), day, as_json=json)
+        return
+    readings.explain(opened[1], account, day, as_json=json)
 
 
 @app.command()

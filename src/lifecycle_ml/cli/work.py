@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lifecycle_ml.promotion.training import TrainingResult
+    from lifecycle_ml.service.serving import Comparer
     from lifecycle_ml.settings import Settings
+    from lifecycle_ml.store.between import Pair
     from lifecycle_ml.workspace import Workspace
 
 
@@ -148,7 +150,12 @@ def serve(workspace: Workspace, settings: Settings, host: str, port: int) -> Non
             "set it to role:key, for example read:<at least 16 characters>."
         )
     _require_free(host, port)
-    app = create_app(settings, workspace, refresher=_refresher(workspace, settings))
+    app = create_app(
+        settings,
+        workspace,
+        refresher=_refresher(workspace, settings),
+        comparer=_comparer(workspace, settings),
+    )
     say(f"Serving on http://{host}:{port}/ (stop with Ctrl-C)")
     uvicorn.run(app, host=host, port=port, log_level="warning")
 
@@ -181,3 +188,18 @@ def _refresher(workspace: Workspace, settings: Settings) -> Any:
         return {account: json.loads(reading.body) for account, reading in found.items()}
 
     return refresh
+
+
+def _comparer(workspace: Workspace, settings: Settings) -> Comparer:
+    """Return what says why a risk moved; one at a time, for each reads the whole source."""
+    from threading import Lock
+
+    lock = Lock()
+
+    def compare(pair: Pair) -> dict[str, Any]:
+        from lifecycle_ml.movement import explain_move
+
+        with lock:
+            return explain_move(workspace, settings, pair)
+
+    return compare

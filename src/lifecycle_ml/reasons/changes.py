@@ -265,24 +265,33 @@ def say_move(
     first = f"The risk {'rose' if after > before else 'fell'} from {old} to {new} {since}"
     if move is None:
         return [f"{first}."]
-    facts = _facts(move)
+    facts = _facts(move, (until - on).days)
     said = [f"{first}: {'; '.join(facts)}." if facts else f"{first}."]
     aside = _aside(move, on, until, versions)
     return said if aside is None else [*said, aside]
 
 
-def _facts(move: Move) -> list[str]:
+def _facts(move: Move, days: int) -> list[str]:
     sign = math.copysign(1.0, move.change)
     if move.features_margin * sign <= 0:
         return []
     least = max(SPOKEN * abs(move.change), STILL)
     chosen: dict[str, str] = {}
     for item in move.features:
-        if item.margin * sign < least:
+        if item.margin * sign < least or _is_time_passing(item, days):
             continue
         if item.says is not None and item.category not in chosen and len(chosen) < CLAUSES:
             chosen[item.category] = item.says
     return list(chosen.values())
+
+
+def _is_time_passing(item: FeatureMove, days: int) -> bool:
+    """Whether a day count of the calendar grew by the days between: a customer for 428 days, up from 400."""
+    if item.category != CONTEXT or isinstance(item.before, str) or isinstance(item.after, str):
+        return False
+    if item.unit != "days" or item.before is None or item.after is None:
+        return False
+    return item.after - item.before == days
 
 
 def _aside(move: Move, on: date, until: date, versions: tuple[str | None, str | None]) -> str | None:

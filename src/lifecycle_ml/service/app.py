@@ -11,7 +11,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from lifecycle_ml.errors import StoreError
-from lifecycle_ml.service.api import accounts, actions, calendar, operators, score
+from lifecycle_ml.service.api import accounts, actions, calendar, movement, operators, score
 from lifecycle_ml.service.api.keys import KeyRing
 from lifecycle_ml.service.api.problems import (
     MEDIA_TYPE,
@@ -29,7 +29,7 @@ from lifecycle_ml.store.store import Store
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from lifecycle_ml.service.serving import Refresher
+    from lifecycle_ml.service.serving import Comparer, Refresher
     from lifecycle_ml.settings import Settings
     from lifecycle_ml.workspace import Workspace
 
@@ -50,11 +50,13 @@ def create_app(
     workspace: Workspace,
     *,
     refresher: Refresher | None = None,
+    comparer: Comparer | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> FastAPI:
     """Make the service. The store is opened when it starts and closed when it ends.
 
     `refresher` computes scored accounts from the source for `refresh: true`; without one that is refused.
+    `comparer` says from the source why a risk moved; without one that is refused too.
     """
 
     @asynccontextmanager
@@ -67,6 +69,7 @@ def create_app(
             clock=clock,
             secret=store.secret("pages"),
             refresher=refresher,
+            comparer=comparer,
         )
         try:
             yield
@@ -85,6 +88,7 @@ def create_app(
     app.state.workspace = workspace
     for router in (
         score.router,
+        movement.router,  # before the accounts: an account's id may hold slashes
         accounts.router,
         calendar.router,
         actions.router,

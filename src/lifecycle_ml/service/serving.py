@@ -14,10 +14,13 @@ from lifecycle_ml.service.metrics import Metrics
 if TYPE_CHECKING:
     from lifecycle_ml.service.api.keys import KeyRing
     from lifecycle_ml.service.bundles import BundleCheck
+    from lifecycle_ml.store.between import Pair
     from lifecycle_ml.store.store import Store
 
 Refresher = Callable[[list[str], date | None], Mapping[str, Mapping[str, Any]]]
 """Computes scored accounts from the source: (account ids, as_of) to documents by account id."""
+Comparer = Callable[["Pair"], Mapping[str, Any]]
+"""Says why the risk moved between two readings: the document of /changes without its request id."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Serving:
     secret: bytes = field(repr=False)
     """Signs the pages' cookies; the same for every worker on this store."""
     refresher: Refresher | None = None
+    comparer: Comparer | None = None
     metrics: Metrics = field(default_factory=Metrics)
 
 

@@ -285,13 +285,25 @@ def moved(**changes):
     return replace(move, **changes)
 
 
+def later_by_a_day(items):
+    """The same, with one day more of the customer's time."""
+    says = "a customer for 429 days, up from 400"
+    return tuple(
+        replace(each, after=429.0, says=says) if each.feature == "tenure_days" else each for each in items
+    )
+
+
 def told(move, probabilities=(0.12, 0.31), versions=("7", "8")):
     """What is said of a move."""
     return say_move(move, probabilities, ("medium", "high"), ON, UNTIL, versions)
 
 
 def test_the_facts_that_push_the_way_it_went_follow_the_risk():
-    """One sentence with numbers; what hardly counts (28 days more) is left out."""
+    """One sentence with numbers; that time passed (28 days more) is no news, however much it counts."""
+    older = by_hand((-0.1, 0.5, 0.02))
+    days = split_move(older, older, rows([22, 0, 400], [22, 0, 400], [9, 1, 428]), BY_HAND, ON)
+    assert "a customer" not in told(days)[0]
+    assert "a customer for 429 days" in told(replace(days, features=later_by_a_day(days.features)))[0]
     assert told(moved()) == [
         (
             "The risk rose from 12% to 31% since 3 June: 9 active users in the last 28 days, down from 22; "

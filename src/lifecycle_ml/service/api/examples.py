@@ -160,6 +160,98 @@ RENEWAL: dict[str, Any] = {
     ],
 }
 
+CHANGES: dict[str, Any] = {
+    "account_id": "A-1042",
+    "from": {
+        "as_of": "2026-05-13",
+        "scored_at": "2026-05-13T02:00:00Z",
+        "publication_id": 34,
+        "color": "yellow",
+        "band": "medium",
+        "probability": 0.19,
+        "source": "model",
+        "model": ACCOUNT["model"]["churn"],
+        "reproduced": True,
+        "receipt": "sha256:5b1f3579bace0246813579bdf0c4e8a20c4e8a2b6d1f3579bace0246813579b0",
+    },
+    "to": {
+        "as_of": "2026-06-30",
+        "scored_at": "2026-06-30T02:00:00Z",
+        "publication_id": 41,
+        "color": "red",
+        "band": "high",
+        "probability": 0.41,
+        "source": "model",
+        "model": ACCOUNT["model"]["churn"],
+        "reproduced": True,
+        "receipt": ACCOUNT["receipt"],
+    },
+    "horizon_days": 90,
+    "says": [
+        (
+            "The risk rose from 19% to 41% since 13 May: 9 active users in the last 28 days, down from 22; "
+            "1 severe ticket is open, up from none."
+        )
+    ],
+    "margin_change": 1.086044798,
+    "parts": {
+        "late_data": {
+            "margin": 0.04,
+            "contributions": [
+                {
+                    "feature": "active_users_28d",
+                    "category": "low_adoption_after_onboarding",
+                    "unit": "users",
+                    "before": 23,
+                    "after": 22,
+                    "margin": 0.04,
+                    "says": "22 active users in the last 28 days, down from 23",
+                }
+            ],
+        },
+        "features": {
+            "margin": 1.046044798,
+            "by_category": [
+                {
+                    "category": "low_adoption_after_onboarding",
+                    "label": "Low adoption after onboarding",
+                    "margin": 0.72,
+                },
+                {
+                    "category": "service_support_failure",
+                    "label": "Service or support failed them",
+                    "margin": 0.326044798,
+                },
+            ],
+            "contributions": [
+                {
+                    "feature": "active_users_28d",
+                    "category": "low_adoption_after_onboarding",
+                    "unit": "users",
+                    "before": 22,
+                    "after": 9,
+                    "margin": 0.72,
+                    "says": "9 active users in the last 28 days, down from 22",
+                },
+                {
+                    "feature": "open_severe_tickets",
+                    "category": "service_support_failure",
+                    "unit": "tickets",
+                    "before": 0,
+                    "after": 1,
+                    "margin": 0.326044798,
+                    "says": "1 severe ticket is open, up from none",
+                },
+            ],
+        },
+        "model": {"margin": 0.0},
+        "calibration": {"margin": 0.0},
+        "rewritten": {"margin": 0.0},
+    },
+    "why_no_parts": None,
+    "request_id": "3f9c1e07a2b84d56",
+}
+
 PROBLEM: dict[str, Any] = {
     "type": "/problems/invalid-request",
     "title": "The request is not valid",

@@ -53,6 +53,12 @@ KINDS: dict[str, Kind] = {
         "The account is known but was not scored in this publication, for instance because it had no active "
         "contract. The detail says why where that is known; /history has its earlier readings.",
     ),
+    "no-earlier-reading": Kind(
+        404,
+        "There is nothing to compare with yet",
+        "Why a risk moved is told between two readings of an account. It has only one; ask again after the "
+        "next publication.",
+    ),
     "action-not-found": Kind(
         404,
         "No such action",
@@ -86,11 +92,17 @@ KINDS: dict[str, Kind] = {
         "The cursor does not fit this list",
         "A cursor is the `next` of an answer, unchanged, with the same filters and order.",
     ),
+    "no-such-reading": Kind(
+        422,
+        "There is no reading on this date",
+        "`from` and `to` are the as_of of two readings, the earlier one first. `available` has the nearest "
+        "dates with a reading; /history lists them all.",
+    ),
     "refresh-unavailable": Kind(
         422,
         "Features cannot be computed here",
         "This service was started without access to the source tables. Leave `refresh` away to read the "
-        "latest publication.",
+        "latest publication; why a risk moved can be asked where the source is, with `lifecycle explain`.",
     ),
     "refresh-failed": Kind(
         422,

@@ -132,6 +132,7 @@ def _page(
         events=episode.events(at.store.ledger(account_id), past),
         line=charts.line(past[::-1]),
         past=charts.thinned(past[::-1])[::-1],
+        may_compare=at.comparer is not None and len(past) > 1,
         renewal=renewal,
         way=charts.way(renewal, as_of) if renewal else None,
         stages=STAGES,
