@@ -518,6 +518,7 @@ FEATURES = (
         null_means="none",
         direction="none",
         category="low_adoption_after_onboarding",
+        movable=True,
         says="{value} events per active user in the last 28 days; usually {usual}",
     ),
     Feature(

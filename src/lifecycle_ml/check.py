@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from lifecycle_ml.actions.levers import check_levers
 from lifecycle_ml.actions.rulebook import load_action_rules
 from lifecycle_ml.health.config import load_health
 from lifecycle_ml.matrix.feature import Feature, FeatureSet
@@ -87,9 +88,11 @@ def check(workspace: Workspace, settings: Settings, as_of: date, tables: Tables 
     known = survey_tables(workspace, settings) if tables is None else tables
     findings = required(examine(known, as_of), known, recipes(workspace))
     left = features.available(known).names
+    actions = load_action_rules(workspace, features.names)
+    check_levers(actions.playbooks, features)
     waiting = {
         **load_health(workspace, features.names).unavailable(left),
-        **load_action_rules(workspace, features.names).unavailable(left),
+        **actions.unavailable(left),
     }
     return CheckReport(as_of, price([*findings, *idle(waiting, known, features)], known, features, taxonomy))
 

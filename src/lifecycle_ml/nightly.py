@@ -29,6 +29,7 @@ from lifecycle_ml.errors import TableError
 from lifecycle_ml.health.document import health_document
 from lifecycle_ml.health.scored import accounts_of, scored_table
 from lifecycle_ml.health.state import HealthState, next_states
+from lifecycle_ml.health.what_would_help import WhatIf, what_would_help
 from lifecycle_ml.matrix.build import build_matrix
 from lifecycle_ml.models.bundle import Bundle
 from lifecycle_ml.monitor.config import load_monitoring
@@ -345,7 +346,8 @@ def read_accounts(
         package_version=version("lifecycle_ml"),
     )
     fired = fire_triggers(scored, rules.actions.triggers)
-    read = partial(_read_account, rules, served, past, states, fired)
+    helped = look_for_help(rules, matrix, states)
+    read = partial(_read_account, rules, served, past, states, fired, helped)
     rows = _records(scored)
     feature_rows = _records(matrix.drop(columns=["account_id", "as_of"]))
     stored = tuple(
@@ -355,12 +357,26 @@ def read_accounts(
     return Readings(stored=stored, scored=scored, states=states)
 
 
+def look_for_help(
+    rules: Rulebook, matrix: pd.DataFrame, states: Mapping[str, HealthState]
+) -> dict[str, WhatIf]:
+    """Look for what would bring each red and yellow account under the exit limit of its colour."""
+    base_rate = rules.churn.base_rates[rules.churn.headline]
+    limits = {
+        account: rules.health.limit(state.color, base_rate).exit
+        for account, state in states.items()
+        if state.color != "green"
+    }
+    return what_would_help(rules.churn, matrix, limits, rules.levers.moved)
+
+
 def _read_account(
     rules: Rulebook,
     served: Served,
     past: Past,
     states: Mapping[str, HealthState],
     fired: Mapping[str, Sequence[Fired]],
+    helped: Mapping[str, WhatIf],
     row: Mapping[str, Any],
     features: Mapping[str, Any],
     reasons: Sequence[Mapping[str, Any]],
@@ -369,7 +385,8 @@ def _read_account(
     account = row["account_id"]
     state = states[account]
     criteria = rules.actions.playbooks.recovers_when(state.color, state.reason or "unknown")
-    health = health_document(state, row, criteria, rules.health, served.as_of)
+    told = rules.levers.say(helped.get(account), state, plain(row["risk"]))
+    health = health_document(state, row, criteria, rules.health, served.as_of, told)
     # the segment as of today chooses whom the reasons compare with, so the receipt covers it too
     content = {**features, "reference_segment": row["segment"], "provisional": row["provisional"]}
     receipt = make_receipt(served, account, content, past[account].receipt if account in past else None)

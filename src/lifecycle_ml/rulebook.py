@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from lifecycle_ml.actions.levers import Levers, check_levers
 from lifecycle_ml.actions.rulebook import ActionRules, load_action_rules
 from lifecycle_ml.errors import ConfigError
 from lifecycle_ml.health.config import HealthConfig, load_health
@@ -35,6 +36,7 @@ class Rulebook:
     taxonomy: Taxonomy
     health: HealthConfig
     actions: ActionRules
+    levers: Levers
 
     @property
     def churn(self) -> Bundle:
@@ -71,6 +73,7 @@ def load_rulebook(
 def load_rules(workspace: Workspace, tables: Tables, bundles: Mapping[str, Bundle]) -> Rulebook:
     """Load all rooms' configuration beside what serves. Raises: UserError for the first that is wrong."""
     every = load_features(workspace)
+    actions = load_action_rules(workspace, every.names)
     return Rulebook(
         workspace=workspace,
         features=every.available(tables),
@@ -78,7 +81,8 @@ def load_rules(workspace: Workspace, tables: Tables, bundles: Mapping[str, Bundl
         bundles=bundles,
         taxonomy=load_taxonomy(workspace, every.names),
         health=load_health(workspace, every.names),
-        actions=load_action_rules(workspace, every.names),
+        actions=actions,
+        levers=check_levers(actions.playbooks, every),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from pydantic import Field, field_validator, model_validator
 
+from lifecycle_ml.actions.levers import LeverSection
 from lifecycle_ml.actions.steps import Step, check_steps
 from lifecycle_ml.actions.team import Team
 from lifecycle_ml.actions.templates import check_fields
@@ -53,6 +54,8 @@ class PlaybooksFile(Strict):
     growing_and_at_risk: str = ""
     """Said in addition where expansion is likely too: both at once are a conversation of its own."""
     playbooks: Mapping[str, Mapping[str, Playbook]]
+    levers: Mapping[str, LeverSection] = Field(default_factory=dict)
+    """What a team can move; without any, no account is told what would help."""
 
     @field_validator("growing_and_at_risk")
     @classmethod

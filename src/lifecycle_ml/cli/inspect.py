@@ -61,6 +61,7 @@ def check(workspace: Workspace, settings: Settings, part: str, as_of: date, *, a
 
 
 def _check_rules(workspace: Workspace) -> int:
+    from lifecycle_ml.actions.levers import check_levers
     from lifecycle_ml.actions.rulebook import load_action_rules
     from lifecycle_ml.health.config import load_health
     from lifecycle_ml.matrix.load import load_features
@@ -70,7 +71,7 @@ def _check_rules(workspace: Workspace) -> int:
     features = load_features(workspace)
     load_taxonomy(workspace, features.names)
     load_health(workspace, features.names)
-    load_action_rules(workspace, features.names)
+    check_levers(load_action_rules(workspace, features.names).playbooks, features)
     load_monitoring(workspace)
     return len(features.names)
 

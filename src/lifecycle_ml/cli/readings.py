@@ -77,6 +77,10 @@ def _tell(document: dict[str, Any], name: str | None) -> None:
             mark = "met" if item["met"] else "not met"
             now, needed = _figure(item["now"]), _figure(item["needed"])
             say(f"  - {item['criterion']}: now {now}, needed {needed} ({mark})")
+    if health["what_would_help"]:
+        say("What would bring the risk down, as the model sees it")
+        for item in health["what_would_help"]:
+            say(f"  - {_help(item)}")
     say("")
     say(f"as of {document['as_of']}, receipt {document['receipt']}")
 
@@ -92,6 +96,12 @@ def _escalation(action: dict[str, Any]) -> str:
     if action["escalates_at"] is None:
         return "nobody else is told"
     return f"else {action['escalates_to']} hears of it on {action['escalates_at'][:10]}"
+
+
+def _help(item: dict[str, Any]) -> str:
+    risk = "" if item["probability"] is None else f": risk {item['probability']:.0%}"
+    step = "" if item["step"] is None else f" ({item['step']})"
+    return f"{item['change']}{risk}{step}"
 
 
 def _figure(value: float | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -18,12 +18,14 @@ def health_document(
     predicates: Collection[Predicate],
     config: HealthConfig,
     as_of: date,
+    what_would_help: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the health of one account, every key present.
 
     `row` is the account's row of the scored table, as a mapping; `predicates` its playbook's way back (none
     for green). Criteria on features the row lacks are left out, as they are when the colour is decided.
-    `what_would_help` is filled by the room that knows playbooks; override and sentiment are joined on read.
+    `what_would_help` comes in words from the room that knows playbooks; override and sentiment are joined on
+    read.
     """
     arr, risk = as_number(row.get("arr")), as_number(row.get("risk"))
     checks = [
@@ -45,7 +47,7 @@ def health_document(
             }
             for check in checks
         ],
-        "what_would_help": [],
+        "what_would_help": [dict(each) for each in what_would_help],
         "override": None,
         "sentiment": None,
     }

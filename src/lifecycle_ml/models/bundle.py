@@ -18,13 +18,14 @@ import pandas as pd
 
 from lifecycle_ml.errors import BundleError, DefinitionError
 from lifecycle_ml.models.calibration import AffineCalibration
+from lifecycle_ml.models.changes import Bands
 from lifecycle_ml.models.encoding import Floats
 from lifecycle_ml.models.horizons import HorizonModel
 from lifecycle_ml.models.logistic import LogisticModel
 from lifecycle_ml.models.references import References
 from lifecycle_ml.models.rules import Band, RuleModel
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST = "manifest.json"
 DIGEST = "digest"
 """Written last: a folder without it was never finished."""
@@ -70,6 +71,8 @@ class Bundle:
     calibration: AffineCalibration = field(default_factory=AffineCalibration)
     references: References | None = None
     ranges: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    changes: Mapping[str, Bands] = field(default_factory=dict)
+    """How far each numeric feature is seen to move in some weeks, by where it started (`changes_of`)."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     refusals: tuple[Mapping[str, str], ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -226,6 +229,7 @@ class Bundle:
             "high_from": self.high_from,
             "segments": [] if self.references is None else list(self.references.segments),
             "ranges": {name: list(values) for name, values in self.ranges.items()},
+            "changes": {name: list(bands) for name, bands in self.changes.items()},
             "metrics": self.metrics,
             "refusals": [dict(refusal) for refusal in self.refusals],
             "data": self.data,
@@ -328,6 +332,7 @@ def _rebuilt(files: Mapping[str, bytes], num_threads: int) -> Bundle:
         calibration=AffineCalibration(**saved["calibration"]),
         references=references,
         ranges={name: tuple(values) for name, values in saved["ranges"].items()},
+        changes={name: tuple(tuple(band) for band in bands) for name, bands in saved["changes"].items()},
         metrics=saved["metrics"],
         refusals=tuple(saved["refusals"]),
         data=saved["data"],

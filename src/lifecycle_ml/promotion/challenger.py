@@ -15,6 +15,7 @@ import pandas as pd
 from lifecycle_ml.models.baselines import PointTable, fit_rules
 from lifecycle_ml.models.bundle import Bundle, ranges_of
 from lifecycle_ml.models.calibration import AffineCalibration
+from lifecycle_ml.models.changes import changes_of
 from lifecycle_ml.models.encoding import Floats
 from lifecycle_ml.models.horizons import outcome_matrix
 from lifecycle_ml.models.references import References
@@ -348,6 +349,7 @@ def _fit_bundle(
         calibration=calibration,
         references=_references(model, calibration, matrix, labels, recipe, segments, seed),
         ranges=ranges_of(matrix, model.features),
+        changes=changes_of(matrix, model.features),
     )
 
 

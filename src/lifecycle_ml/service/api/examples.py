@@ -59,7 +59,13 @@ ACCOUNT: dict[str, Any] = {
             },
             {"criterion": "no severe ticket open", "now": 0, "needed": 0, "met": True},
         ],
-        "what_would_help": [],
+        "what_would_help": [
+            {
+                "change": "Bring back users: 22 active users in 28 days instead of 9",
+                "probability": 0.19,
+                "step": "Run an enablement session for each of the two teams on their own data",
+            }
+        ],
         "override": None,
         "sentiment": None,
     },

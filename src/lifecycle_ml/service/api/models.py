@@ -103,11 +103,18 @@ class Criterion(Shape):
 
 
 class Help(Shape):
-    """A small change that would bring the risk under the limit."""
+    """A small change with which the model's risk would lie under the exit limit of the account's colour.
 
-    change: str
-    probability: Probability | None
-    step: str | None
+    A what-if, not a promise. Where nothing a team usually achieves would do, one entry says so.
+    """
+
+    change: str = Field(description="The change in words; one entry is one set of changes made together.")
+    probability: Probability | None = Field(
+        description="The changed account's score at the headline horizon; null: nothing is within reach."
+    )
+    step: str | None = Field(
+        description="Title of the playbook step that does it, several joined by semicolons; null: no change."
+    )
 
 
 class Override(Shape):
@@ -134,7 +141,9 @@ class Health(Shape):
     arr_at_risk: Number | None = Field(description="Risk times contract value, in the book's currency.")
     inputs: list[HealthInput]
     recovers_when: list[Criterion]
-    what_would_help: list[Help]
+    what_would_help: list[Help] = Field(
+        description="At most three, smallest first; [] for green accounts and where no probability is served."
+    )
     override: Override | None
     sentiment: Sentiment | None
 
