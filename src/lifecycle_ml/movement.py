@@ -92,6 +92,11 @@ def _bundle(settings: Settings, reading: Mapping[str, Any]) -> Bundle:
     if model is None or model["digest"] is None:
         raise _NoPartsError(f"The reading of {day} does not say which model gave it.")
     digest = model["digest"]
+    if not folder_of(settings, digest).is_dir():
+        raise _NoPartsError(
+            f"The model that gave the reading of {day} ({digest[:19]}) is no longer in the bundles folder, "
+            "so its score cannot be taken apart."
+        )
     try:
         return replace(Bundle.load(folder_of(settings, digest), digest), version=model["version"] or "")
     except (BundleError, OSError) as error:

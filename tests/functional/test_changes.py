@@ -329,5 +329,5 @@ def test_a_model_that_is_gone_leaves_the_sentence_and_no_parts(
 
     assert document["parts"] is None
     assert document["margin_change"] is None
-    assert "can no longer be read" in document["why_no_parts"]
+    assert "is no longer in the bundles folder" in document["why_no_parts"]
     assert document["says"][0].startswith("The risk ")
