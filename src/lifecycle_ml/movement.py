@@ -20,7 +20,7 @@ from lifecycle_ml.matrix.feature import CONTEXT
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.models.bundle import Bundle
 from lifecycle_ml.promotion.training import folder_of
-from lifecycle_ml.reasons.changes import Move, day_month, say_move, split_move, why_no_parts
+from lifecycle_ml.reasons.changes import Move, day_month, say_color, say_move, split_move, why_no_parts
 from lifecycle_ml.reasons.taxonomy import DATA_GAP, load_taxonomy
 from lifecycle_ml.tables.source import Tables, read_tables
 
@@ -64,16 +64,19 @@ def explain_move(workspace: Workspace, settings: Settings, pair: Pair) -> dict[s
     except _NoPartsError as error:
         why = str(error)
     churn = (before["churn"], after["churn"])
+    probabilities = (churn[0]["probability"], churn[1]["probability"])
+    turned = say_color((before["health"]["color"], after["health"]["color"]), probabilities)
+    said = say_move(
+        move,
+        probabilities,
+        (churn[0]["band"], churn[1]["band"]),
+        pair.before.publication.as_of,
+        pair.after.publication.as_of,
+        (versions[0], versions[1]),
+    )
     document |= {
         "horizon_days": churn[1]["horizon_days"],
-        "says": say_move(
-            move,
-            (churn[0]["probability"], churn[1]["probability"]),
-            (churn[0]["band"], churn[1]["band"]),
-            pair.before.publication.as_of,
-            pair.after.publication.as_of,
-            (versions[0], versions[1]),
-        ),
+        "says": said if turned is None else [*said, turned],
         "margin_change": None,
         "parts": None,
         "why_no_parts": why,

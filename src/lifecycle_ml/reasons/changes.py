@@ -271,6 +271,21 @@ def say_move(
     return said if aside is None else [*said, aside]
 
 
+def say_color(colors: tuple[str, str], probabilities: tuple[float | None, float | None]) -> str | None:
+    """Say that the colour went another way than the risk, which would puzzle a reader.
+
+    A colour also turns by a fact, or by a risk that was over its limit in between. None where they agree.
+    """
+    before, after = probabilities
+    old, new = (_ORDER.index(color) for color in colors)
+    if before is None or after is None or old == new or (after - before) * (new - old) > 0:
+        return None
+    return f"It turned from {colors[0]} to {colors[1]} meanwhile, not by this; the account's page says why."
+
+
+_ORDER = ("green", "yellow", "red")
+
+
 def _facts(move: Move, days: int) -> list[str]:
     sign = math.copysign(1.0, move.change)
     if move.features_margin * sign <= 0:

@@ -19,7 +19,7 @@ from lifecycle_ml.models.classifier import RiskClassifier
 from lifecycle_ml.models.encoding import EncodedColumn, Encoding
 from lifecycle_ml.models.horizons import HorizonModel
 from lifecycle_ml.models.logistic import LogisticModel
-from lifecycle_ml.reasons.changes import say_change, say_move, split_move, why_no_parts
+from lifecycle_ml.reasons.changes import say_change, say_color, say_move, split_move, why_no_parts
 from lifecycle_ml.workspace import Workspace, standard_root
 
 ROOT = standard_root()
@@ -353,3 +353,15 @@ def test_without_numbers_the_bands_are_compared():
     assert say_move(None, (0.1, 0.2), ("low", "low"), date(2025, 6, 3), UNTIL) == [
         "The risk rose from 10% to 20% since 3 June 2025."
     ]
+
+
+def test_a_colour_that_went_another_way_than_the_risk_is_said():
+    """Turned red by a fact while the risk fell; where both went one way there is nothing to add."""
+    puzzling = "It turned from green to red meanwhile, not by this; the account's page says why."
+
+    assert say_color(("green", "red"), (0.23, 0.17)) == puzzling
+    assert say_color(("green", "red"), (0.17, 0.17)) == puzzling
+    assert say_color(("red", "yellow"), (0.1, 0.2)).startswith("It turned from red to yellow meanwhile")
+    assert say_color(("green", "red"), (0.17, 0.23)) is None
+    assert say_color(("red", "red"), (0.23, 0.17)) is None
+    assert say_color(("green", "red"), (None, 0.23)) is None

@@ -131,7 +131,7 @@ class Changes(Shape):
     from_: ComparedReading = Field(alias="from")
     to: ComparedReading
     horizon_days: int = Field(gt=0)
-    says: list[str] = Field(description="One or two sentences for people.")
+    says: list[str] = Field(description="One to three sentences for people.")
     margin_change: Number | None = Field(
         description="Log-odds at the headline horizon; null where it cannot be split."
     )
