@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
@@ -14,9 +16,11 @@ from fastapi.testclient import TestClient
 from demo_company import Demo, lifecycle
 from lifecycle_ml.matrix.build import build_matrix, customers
 from lifecycle_ml.matrix.load import load_features
+from lifecycle_ml.movement import explain_move
 from lifecycle_ml.nightly import refresh_readings, run_nightly
 from lifecycle_ml.promotion.training import champion
 from lifecycle_ml.service.api.models import ScoredAccount
+from lifecycle_ml.service.api.movement import Changes
 from lifecycle_ml.service.app import create_app
 from lifecycle_ml.store.document import Live, join_live
 from lifecycle_ml.store.store import Store
@@ -54,7 +58,11 @@ def client(demo: Demo) -> Iterator[TestClient]:
         return {account: json.loads(reading.body) for account, reading in found.items()}
 
     app = create_app(
-        demo.settings, demo.workspace, refresher=refresh, clock=lambda: datetime(2026, 7, 1, 3, tzinfo=UTC)
+        demo.settings,
+        demo.workspace,
+        refresher=refresh,
+        comparer=lambda pair: explain_move(demo.workspace, demo.settings, pair),
+        clock=lambda: datetime(2026, 7, 1, 3, tzinfo=UTC),
     )
     with TestClient(app) as opened:
         yield opened
@@ -169,6 +177,40 @@ def test_refresh_gives_the_same_reading_as_the_batch(client: TestClient, documen
             assert result["account"][key] == stored[key], key
         for key in ("color", "since", "previous", "inputs", "recovers_when", "arr_at_risk"):
             assert result["account"]["health"][key] == stored["health"][key], key
+
+
+def test_why_a_risk_moved_adds_up_and_is_said_in_numbers(
+    client: TestClient, documents: dict[str, dict]
+) -> None:
+    """For accounts of every colour: parts sum to the move of the published margin, rows come out again."""
+    by_color: dict[str, list[str]] = {}
+    for account, document in documents.items():
+        by_color.setdefault(document["health"]["color"], []).append(account)
+    said = []
+    for account in [name for names in by_color.values() for name in names[:3]]:
+        response = client.get(f"/v1/accounts/{account}/changes", headers=KEY)
+        if response.status_code == 404:
+            assert response.json()["type"] == "/problems/no-earlier-reading"
+            continue
+        answer = Changes.model_validate_json(response.content)
+        assert answer.parts is not None, answer.why_no_parts
+        found = answer.parts
+        ends = [math.log(end.probability / (1 - end.probability)) for end in (answer.from_, answer.to)]
+        parts = [found.late_data, found.features, found.model, found.calibration, found.rewritten]
+
+        assert abs(sum(part.margin for part in parts) - (ends[1] - ends[0])) < 2e-5
+        assert abs(sum(each.margin for each in found.features.by_category) - found.features.margin) < 2e-5
+        for part in (found.late_data, found.features):
+            assert abs(sum(each.margin for each in part.contributions) - part.margin) < 2e-5
+        assert (answer.from_.reproduced, answer.to.reproduced) == (True, True)
+        assert abs(found.rewritten.margin) < 1e-6
+        said += answer.says
+
+    assert len(said) >= 6
+    for sentence in said:
+        assert re.match(r"(The risk (rose|fell|has stayed)|(All|Most|About|Without|Part|It) )", sentence)
+        assert not re.search(r"nan|None|[{}_]|  ", sentence), sentence
+    assert sum(bool(re.search(r"%.*: .*\d", sentence)) for sentence in said) >= 3
 
 
 def test_running_again_changes_nothing(demo: Demo, store: Store, documents: dict[str, dict]) -> None:
