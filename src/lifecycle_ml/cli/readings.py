@@ -52,7 +52,7 @@ def _tell(document: dict[str, Any], name: str | None) -> None:
     say("")
     say("Why")
     for reason in document["reasons"]:
-        share = "" if reason["share"] is None else f" ({reason['share']:.0%} of what raises the risk)"
+        share = "" if reason["share"] is None else f" ({reason['share']:.0%} likely)"
         say(f"  {reason['label']}{share}, owned by {reason['owner_role']}")
         for item in reason["evidence"]:
             say(f"    - {item['says']}")

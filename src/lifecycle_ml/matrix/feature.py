@@ -131,6 +131,11 @@ class Feature:
         return f"Feature({self.name!r}, {self.unit!r}, {self.category!r})"
 
     @property
+    def sign(self) -> int:
+        """+1 where more of it raises the risk of churn, -1 where it lowers it, 0 where nothing is claimed."""
+        return {"raises": 1, "lowers": -1, "none": 0}[self.direction]
+
+    @property
     def is_text(self) -> bool:
         """Whether it is a category (a text) and not a number."""
         return self.value.kind == "text"

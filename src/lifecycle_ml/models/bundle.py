@@ -18,6 +18,7 @@ import pandas as pd
 
 from lifecycle_ml.errors import BundleError, DefinitionError
 from lifecycle_ml.models.calibration import AffineCalibration
+from lifecycle_ml.models.causes import Causes
 from lifecycle_ml.models.changes import Bands
 from lifecycle_ml.models.encoding import Floats
 from lifecycle_ml.models.horizons import HorizonModel
@@ -70,6 +71,8 @@ class Bundle:
     high_from: float = 3.0
     calibration: AffineCalibration = field(default_factory=AffineCalibration)
     references: References | None = None
+    causes: Causes | None = None
+    """What the facts of an account say of why accounts leave; None where no workspace was at hand."""
     ranges: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     changes: Mapping[str, Bands] = field(default_factory=dict)
     """How far each numeric feature is seen to move in some weeks, by where it started (`changes_of`)."""
@@ -228,6 +231,7 @@ class Bundle:
             "medium_from": self.medium_from,
             "high_from": self.high_from,
             "segments": [] if self.references is None else list(self.references.segments),
+            "causes": None if self.causes is None else self.causes.to_json(),
             "ranges": {name: list(values) for name, values in self.ranges.items()},
             "changes": {name: list(bands) for name, bands in self.changes.items()},
             "metrics": self.metrics,
@@ -331,6 +335,7 @@ def _rebuilt(files: Mapping[str, bytes], num_threads: int) -> Bundle:
         high_from=saved["high_from"],
         calibration=AffineCalibration(**saved["calibration"]),
         references=references,
+        causes=None if saved["causes"] is None else Causes.from_json(saved["causes"]),
         ranges={name: tuple(values) for name, values in saved["ranges"].items()},
         changes={name: tuple(tuple(band) for band in bands) for name, bands in saved["changes"].items()},
         metrics=saved["metrics"],

@@ -44,8 +44,8 @@ class Margins:
 class Origin:
     """One cut-off's model, what it learned from, and the rows after it.
 
-    seen and told: training snapshots and their labels as known at the cut-off, in the same order. ahead: the
-    test rows.
+    seen and told: training snapshots and their labels as known at the cut-off, in the same order (causes as
+    known today: they are recorded late, and no figure of skill rests on them). ahead: the test rows.
     """
 
     model: Model
@@ -314,7 +314,7 @@ def _take(frame: pd.DataFrame, rows: npt.NDArray[np.bool_]) -> pd.DataFrame:
 def _labels(
     labels: pd.DataFrame, past: Floats, rows: npt.NDArray[np.bool_], horizons: Sequence[int]
 ) -> pd.DataFrame:
-    told = labels.loc[rows, ["account_id", "as_of"]].reset_index(drop=True)
+    told = labels.loc[rows, ["account_id", "as_of", "cause"]].reset_index(drop=True)
     return told.assign(**{label_column(h): past[rows, position] for position, h in enumerate(horizons)})
 
 

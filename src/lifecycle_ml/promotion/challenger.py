@@ -45,7 +45,7 @@ from lifecycle_ml.promotion.evaluation import (
     measure,
 )
 from lifecycle_ml.promotion.gate import Refusal, Shown, judge
-from lifecycle_ml.promotion.grounds import Grounds
+from lifecycle_ml.promotion.grounds import Grounds, learn_causes
 from lifecycle_ml.promotion.stability import Stability, reason_stability
 from lifecycle_ml.promotion.suspects import find_suspects
 
@@ -273,7 +273,17 @@ def build_challenger(
     if tier.name != "insufficient":
         progress("fitting on everything known", 0, 1)
         bundle = _fit_bundle(
-            matrix, labels, inputs, recipe, tier, tried, segments, common, seed=seed, num_threads=num_threads
+            matrix,
+            labels,
+            inputs,
+            recipe,
+            tier,
+            tried,
+            segments,
+            common,
+            grounds,
+            seed=seed,
+            num_threads=num_threads,
         )
         progress("fitting on everything known", 1, 1)
     return Challenger(
@@ -319,6 +329,7 @@ def _fit_bundle(
     tried: Backtest | None,
     segments: Mapping[str, str] | None,
     common: Mapping[str, Any],
+    grounds: Grounds | None,
     *,
     seed: int,
     num_threads: int,
@@ -348,6 +359,9 @@ def _fit_bundle(
         band_rates=rates,
         calibration=calibration,
         references=_references(model, calibration, matrix, labels, recipe, segments, seed),
+        causes=None
+        if grounds is None or recipe.label.outcome != "churned"
+        else learn_causes(matrix, labels, inputs, recipe, grounds, seed),
         ranges=ranges_of(matrix, model.features),
         changes=changes_of(matrix, model.features),
     )

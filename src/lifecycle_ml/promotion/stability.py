@@ -16,7 +16,8 @@ from lifecycle_ml.models.calibration import AffineCalibration
 from lifecycle_ml.models.evaluation import Interval, bootstrap_counts
 from lifecycle_ml.models.references import MOST_ROWS, References
 from lifecycle_ml.outcomes.labels import label_column
-from lifecycle_ml.promotion.backtest import Model, Origin, chosen_by, fit_model
+from lifecycle_ml.promotion.backtest import Origin, chosen_by, fit_model
+from lifecycle_ml.promotion.grounds import learn_causes
 from lifecycle_ml.reasons.explain import explain
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 REDRAWN = 0.5
 """Share of the accounts that a refit draws anew, with replacement: a fifth of all accounts is not seen."""
 NONE = -1
-"""First category of a row that nothing with a category raises the risk of."""
+"""First category of a row for which none is clear."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,17 @@ def reason_stability(
 
     Between two trainings of a company about as much changes: many accounts are the same, many are not.
     Red are the `red_capacity` of each test date with the highest risk by the first fit. The first reason is
-    the category with the largest sum of contributions compared with retained accounts (all segments
-    together), as `reasons.explain` adds them up; required evidence and outright facts, which a refit cannot
-    change, are left out, so the figure is harder than what readers see. One fit and two explanations.
+    the likeliest category by contributions (compared with retained accounts, all segments together) and by
+    weight of evidence, both fitted again, as `reasons.explain` adds them up; required evidence and outright
+    facts, which a refit cannot change, are left out, so the figure is harder than what readers see. One fit
+    and two explanations.
     """
     redrawn = redraw(origin.seen, seed, REDRAWN)
+    seen = origin.seen.iloc[redrawn.rows].assign(account_id=redrawn.accounts).reset_index(drop=True)
+    told = origin.told.iloc[redrawn.rows].assign(account_id=redrawn.accounts).reset_index(drop=True)
     again = fit_model(
-        origin.seen.iloc[redrawn.rows].assign(account_id=redrawn.accounts).reset_index(drop=True),
-        origin.told.iloc[redrawn.rows].assign(account_id=redrawn.accounts).reset_index(drop=True),
+        seen,
+        told,
         inputs,
         recipe,
         trees=True,
@@ -72,7 +76,8 @@ def reason_stability(
     place = risk.groupby(ahead["as_of"].to_numpy()).rank(ascending=False, method="first")
     size = risk.groupby(ahead["as_of"].to_numpy()).transform("size")
     red = ahead[(place <= np.ceil(recipe.gate.red_capacity * size)).to_numpy()].reset_index(drop=True)
-    first, second = (first_categories(model, red, origin, recipe, grounds) for model in (origin.model, again))
+    fits = (origin, Origin(again, seen, told, ahead))
+    first, second = (first_categories(fit, red, inputs, recipe, grounds) for fit in fits)
     same = (first == second).astype(np.float64)
     codes, accounts = pd.factorize(red["account_id"])
     return Stability(_share(same, codes, len(accounts), seed, draws), len(accounts))
@@ -102,28 +107,28 @@ def redraw(matrix: pd.DataFrame, seed: int, share: float = 1.0) -> Redrawn:
 
 
 def first_categories(
-    model: Model, rows: pd.DataFrame, origin: Origin, recipe: Recipe, grounds: Grounds
+    origin: Origin, rows: pd.DataFrame, inputs: Mapping[str, int], recipe: Recipe, grounds: Grounds
 ) -> npt.NDArray[np.int64]:
-    """Return the place (in CATEGORIES) of each row's first category by contributions; -1: none raises."""
+    """Return the place (in CATEGORIES) of each row's likeliest category; -1: none is clear enough to name."""
     headline = recipe.label.headline_days
     stayed = origin.told[label_column(headline)].to_numpy(dtype=np.float64) == 0
     retained = origin.seen[stayed].sample(frac=1.0, random_state=0).head(MOST_ROWS)
-    # The calibration's slope is positive and multiplies every contribution: it moves no category.
-    mean = model.contributions(retained, headline)[:, :-1].mean(axis=0)
+    mean = origin.model.contributions(retained, headline)[:, :-1].mean(axis=0)
     bundle = Bundle(
         name=recipe.name,
         tier="full",
         horizons=tuple(recipe.label.horizons_days),
         headline=headline,
-        model=model,
+        model=origin.model,
         base_rates=dict.fromkeys(recipe.label.horizons_days, 1.0),
         band_rates={},
         calibration=AffineCalibration(),
         references=References((headline,), (), np.asarray([[mean]])),
+        causes=learn_causes(origin.seen, origin.told, inputs, recipe, grounds, 0),
     )
     explained = explain(bundle, rows, grounds.features, grounds.taxonomy, sentences_for=())
-    top = explained.sums.argmax(axis=1)
-    return np.where(explained.sums.max(axis=1) > 0, top, NONE).astype(np.int64)
+    clear = explained.shares.max(axis=1) >= grounds.taxonomy.unknown.clear_from
+    return np.where(clear, explained.shares.argmax(axis=1), NONE).astype(np.int64)
 
 
 def _share(

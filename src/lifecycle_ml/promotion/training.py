@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 
-SIGNS = {"raises": 1, "lowers": -1, "none": 0}
 SHOWN = (
     "auroc",
     "average_precision",
@@ -236,7 +235,7 @@ def inputs_of(features: FeatureSet, recipe: Recipe) -> dict[str, int]:
     if not recipe.allow_as_of_today:
         without |= set(features.as_of_today)
     inputs = {
-        feature.name: SIGNS[feature.direction] if recipe.label.outcome == "churned" else 0
+        feature.name: feature.sign if recipe.label.outcome == "churned" else 0
         for feature in features.for_model
         if feature.name not in without
     }

@@ -88,13 +88,16 @@ class Signs:
     """The features that may be quoted, with their values, for every row; (rows, features) throughout.
 
     `relative` is the contribution compared with retained accounts, NaN where the model does not use the
-    feature or rules serve. `bad` and `good`: the value itself stands on that side, whatever the model says.
+    feature or rules serve. `drive` is what the feature does for its category: its weight of evidence plus
+    that contribution, NaN where neither is known. `bad` and `good`: the value itself stands on that side,
+    whatever the model says.
     """
 
     features: tuple[Feature, ...]
     values: tuple[list[Any], ...]
     usual: tuple[list[Any], ...]
     relative: Floats
+    drive: Floats
     met: Flags
     bad: Flags
     good: Flags
@@ -106,6 +109,7 @@ def read_signs(
     relative: Floats,
     facts: Facts,
     ranges: Mapping[str, tuple[float, float, float]],
+    weight: Floats | None = None,
 ) -> Signs:
     """Put values beside contributions and see on which side each value stands.
 
@@ -124,7 +128,10 @@ def read_signs(
         worse, better = _side(feature, column, before, ranges.get(feature.name))
         bad[:, at] = facts.met[:, at] | (worse & ~facts.unmet[:, at])
         good[:, at] = (better | facts.unmet[:, at]) & ~facts.met[:, at]
-    return Signs(tuple(features), tuple(values), tuple(usual), relative, facts.met, bad, good)
+    drive = relative
+    if weight is not None:
+        drive = np.where(np.isnan(relative), weight, relative + np.where(np.isnan(weight), 0.0, weight))
+    return Signs(tuple(features), tuple(values), tuple(usual), relative, drive, facts.met, bad, good)
 
 
 def _plain(column: pd.Series) -> list[Any]:
@@ -168,8 +175,8 @@ def _side(
 def quote_evidence(signs: Signs, row: int, category: int, *, outright: bool = False) -> list[dict[str, Any]]:
     """Return up to three pieces of evidence for a category (its place in CATEGORIES), strongest first.
 
-    First what raises the risk by the model and stands on the bad side; then true comparisons the model does
-    not use; a true comparison the model counts in the account's favour only where there is nothing else.
+    First what stands on the bad side and drives the category, by the model or by how unusual it is; then true
+    comparisons nothing weighs; a true comparison that drives the other way only where there is nothing else.
     For a category named outright the true comparisons lead.
     """
     name = CATEGORIES[category]
@@ -181,7 +188,7 @@ def quote_evidence(signs: Signs, row: int, category: int, *, outright: bool = Fa
             continue
         if feature.sentence(signs.values[at][row]) is None:
             continue  # a true comparison of what is usual alone, of a value that is not known, says nothing
-        push = float(signs.relative[row, at])
+        push = float(signs.drive[row, at])
         if push > 0:
             strong.append((not (outright and signs.met[row, at]), -push, at))
         elif signs.met[row, at]:

@@ -49,6 +49,23 @@ class Contributions(Protocol):
     def members(self) -> Floats: ...
 
 
+class WeightOfEvidence(Protocol):
+    """What facts say, by feature and by member and category, in log-odds (models/causes.py)."""
+
+    @property
+    def features(self) -> tuple[str, ...]: ...
+    @property
+    def values(self) -> Floats: ...
+    @property
+    def members(self) -> Floats: ...
+
+
+class Causes(Protocol):
+    """Weighs the facts of accounts for the categories (models/causes.py)."""
+
+    def weigh(self, matrix: pd.DataFrame) -> WeightOfEvidence: ...
+
+
 class Served(Protocol):
     """What reasons need of the bundle that serves (models/bundle.py)."""
 
@@ -58,6 +75,8 @@ class Served(Protocol):
     def source(self) -> str: ...
     @property
     def tier(self) -> str: ...
+    @property
+    def causes(self) -> Causes | None: ...
     @property
     def ranges(self) -> Mapping[str, tuple[float, float, float]]: ...
     def contributions(self, matrix: pd.DataFrame, horizon: int) -> Contributions: ...
@@ -75,8 +94,9 @@ class Explanations:
 
     `sums` (rows, 11) are the category sums in the order of CATEGORIES, `context` and `gap` what is kept apart
     from them: sums.sum(1) + context + gap == margin - reference_margin within 1e-5.
-    `shares` (rows, 11) are each category's part of all that raises the risk; `stability` (rows, 11) the share
-    of bag members in which it ranks first. `relative` (rows, features), only on request, is what the sums
+    `shares` (rows, 11), which add up to 1, say how likely each category is the cause: softmax of its sum plus
+    what its facts weigh (models/causes.py). `stability` (rows, 11) is the share of bag members in which it
+    ranks first. `relative` (rows, features), only on request, is what the sums
     add up, in the order of `columns`.
     """
 
@@ -136,8 +156,9 @@ def explain(
     Compared with: the mean contribution, at `horizon` (default: the headline), of retained accounts of the
     account's segment. `segments` maps account_id to segment (default: the matrix's own column `segment`).
     Reasons: a category is named where its share reaches its floor and its required evidence is true, or a
-    fact names it outright; at most three, outright ones first, then by share. Otherwise the one reason is
-    `unknown`, without evidence.
+    fact names it outright; at most three, by share. Where the first is neither clear and stable enough
+    (`clear_from`, `stable_from` of the taxonomy) nor named outright, the one reason is `unknown`, without
+    evidence.
     Nulls: what a feature whose null means `unknown` contributes where it is null goes to the data gap; what
     the horizon and context features contribute goes to context.
     Cost: `chunk` rows at once; the result does not depend on it. Evidence is written only for the account ids
@@ -189,6 +210,7 @@ class _Weighed:
     reference_margin: Floats
     shares: Floats
     stability: Floats
+    facts: WeightOfEvidence | None = None
 
 
 @dataclass(frozen=True)
@@ -237,15 +259,14 @@ def _weigh(
             missing[:, at] = rows[name].isna().to_numpy()
     sums, context = _sum_categories(relative, missing, categories)
     gap = _sum_columns(np.where(missing, relative, 0.0), range(relative.shape[1]))
-    raising = np.maximum(np.column_stack([sums, context, gap]), 0.0)
-    total = _sum_columns(raising, range(raising.shape[1]))
-    shares = raising[:, : len(CATEGORIES)] / np.where(total > 0, total, 1.0)[:, None]
+    facts = None if bundle.causes is None else bundle.causes.weigh(rows)
+    weights = np.zeros((1, len(rows), len(CATEGORIES))) if facts is None else facts.members
+    shares = _share(sums + _sum_members(weights) / len(weights))
     leads = np.zeros((len(rows), len(CATEGORIES)))
-    for member in found.members:
+    for number, member in enumerate(found.members):
         member_sums, _ = _sum_categories(member - reference, missing, categories)
-        top = member_sums.argmax(axis=1)
-        # A member that sees nothing raising the risk puts no category first.
-        leads[np.arange(len(rows)), top] += member_sums.max(axis=1) > 0
+        odds = member_sums + weights[number % len(weights)]
+        leads[np.arange(len(rows)), odds.argmax(axis=1)] += 1
     return _Weighed(
         columns=names,
         relative=relative,
@@ -256,6 +277,7 @@ def _weigh(
         reference_margin=reference_margin,
         shares=shares,
         stability=leads / max(len(found.members), 1),
+        facts=facts,
     )
 
 
@@ -266,6 +288,19 @@ def _sum_categories(relative: Floats, missing: Flags, categories: Sequence[str])
         places[category].append(at)
     sums = [_sum_columns(present, places[name]) for name in CATEGORIES]
     return np.column_stack(sums), _sum_columns(present, places[CONTEXT])
+
+
+def _sum_members(values: Floats) -> Floats:
+    total = np.zeros(values.shape[1:])
+    for member in values:
+        total += member
+    return total
+
+
+def _share(odds: Floats) -> Floats:
+    """Return how likely each category is the cause, from log-odds: softmax over the categories."""
+    odds = np.exp(odds - odds.max(axis=1, keepdims=True))
+    return odds / _sum_columns(odds, range(odds.shape[1]))[:, None]
 
 
 def _sum_columns(values: Floats, columns: Iterable[int]) -> Floats:
@@ -302,7 +337,10 @@ def _explain_rows(
         [CATEGORIES[row[0]] if n else UNKNOWN for row, n in zip(places, counts, strict=True)], object
     )
     quoted = [asked is None or account in asked for account in rows["account_id"]]
-    signs = read_signs(rows, quotable, _spread(weighed, quotable, len(rows)), facts, ranges)
+    relative = _spread(weighed.columns, weighed.relative, quotable, len(rows))
+    said = weighed.facts
+    weight = None if said is None else _spread(said.features, said.values, quotable, len(rows))
+    signs = read_signs(rows, quotable, relative, facts, ranges, weight)
     favour = quote_better_than_usual if by_rules else quote_in_favour
     reasons, in_favour = [], []
     for row in range(len(rows)):
@@ -331,24 +369,29 @@ def _rank(
             float
         )
         nameable = facts.required | facts.outright
-        strength /= 1 + len(quotable)
+        # Counts come to less than 1, so an outright category comes before every other.
+        key = np.where(nameable, strength / (1 + len(quotable)) + 2.0 * facts.outright, -1.0)
+        clear = nameable.any(axis=1)
     else:
-        strength = weighed.shares
         floors = np.array([taxonomy.named(name).floor for name in CATEGORIES])
-        nameable = (strength >= floors) & facts.required | facts.outright
-    # Shares are at most 1, so an outright category comes before every other.
-    key = np.where(nameable, strength + 2.0 * facts.outright, -1.0)
+        nameable = (weighed.shares >= floors) & facts.required | facts.outright
+        key = np.where(nameable, weighed.shares, -1.0)
+        every = np.arange(len(key))
+        first = key.argmax(axis=1)
+        clear = (key[every, first] >= taxonomy.unknown.clear_from) & (
+            weighed.stability[every, first] >= taxonomy.unknown.stable_from
+        ) | facts.outright.any(axis=1)
     order = np.argsort(-key, axis=1, kind="stable")
-    return order, np.minimum(nameable.sum(axis=1), REASONS)
+    return order, np.where(clear, np.minimum(nameable.sum(axis=1), REASONS), 0)
 
 
-def _spread(weighed: _Weighed, quotable: Sequence[Feature], rows: int) -> Floats:
-    """Lay the contributions out over the quotable features; NaN for those the model does not use."""
-    place = {name: at for at, name in enumerate(weighed.columns)}
+def _spread(columns: Sequence[str], values: Floats, quotable: Sequence[Feature], rows: int) -> Floats:
+    """Lay values of some columns out over the quotable features; NaN for those that have none."""
+    place = {name: at for at, name in enumerate(columns)}
     spread = np.full((rows, len(quotable)), np.nan)
     for at, feature in enumerate(quotable):
         if feature.name in place:
-            spread[:, at] = weighed.relative[:, place[feature.name]]
+            spread[:, at] = values[:, place[feature.name]]
     return spread
 
 

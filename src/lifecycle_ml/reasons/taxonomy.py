@@ -54,19 +54,26 @@ class Category(Entry):
     """One cause of churn.
 
     `required_evidence` and `names_outright` are SQL conditions over feature columns; `floor` is the smallest
-    share of all that raises the risk (0 to 1) with which the cause may be named.
+    share (0 to 1, of all eleven) with which the cause may be named.
     """
 
     required_evidence: str
-    floor: float = Field(default=0.15, gt=0, le=1)
+    floor: float = Field(default=0.05, gt=0, le=1)
     names_outright: str | None = None
+
+
+class Unknown(Entry):
+    """The answer where no cause is clear: under `clear_from` of share, or `stable_from` of stability."""
+
+    clear_from: float = Field(default=0.25, ge=0, le=1)
+    stable_from: float = Field(default=0.5, ge=0, le=1)
 
 
 class TaxonomyFile(Strict):
     """serving/taxonomy.toml as written: all eleven categories, and `unknown`."""
 
     categories: dict[str, Category]
-    unknown: Entry
+    unknown: Unknown
 
     @field_validator("categories")
     @classmethod
@@ -97,7 +104,7 @@ class Taxonomy:
     """The eleven categories with their conditions parsed. Build it with `load_taxonomy`."""
 
     categories: dict[str, Category]
-    unknown: Entry
+    unknown: Unknown
     required: dict[str, Condition]
     outright: dict[str, Condition]
     comparisons: tuple[Comparison, ...]

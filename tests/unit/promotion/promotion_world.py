@@ -50,6 +50,7 @@ def simulate(accounts=500, dates=24, seed=0, *, causes=True, level=0.02) -> Worl
         }
     )
     labels = matrix[["account_id", "as_of"]].assign(arr=1000.0, too_late=False, churned_on=gone[account])
+    labels["cause"] = pd.Series([None] * len(labels), dtype="str")
     for horizon in HORIZONS:
         inside = labels["churned_on"] < labels["as_of"] + pd.Timedelta(days=horizon)
         known = labels["as_of"] + pd.Timedelta(days=horizon + LAG) <= end

@@ -1,6 +1,6 @@
 """Stable reasons: the first category of red accounts, before and after the model is fitted again."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -62,13 +62,18 @@ def grounds():
     return load_grounds(Workspace(root=standard_root(), standard=standard_root()), tables_from_frames(frames))
 
 
+INPUTS = {USE: -1, CHAMPION: 1}
+
+
 @pytest.fixture
 def origin():
     """A cut-off: 40 retained accounts to compare with, 60 accounts ahead of which few are in trouble."""
     days = pd.date_range("2025-01-06", periods=2, freq="28D").as_unit("us")
     seen = pd.DataFrame({"account_id": [f"S-{n}" for n in range(40)], "as_of": days[0]})
     seen = seen.assign(**{USE: 10.0, CHAMPION: 0.0})
-    told = seen[["account_id", "as_of"]].assign(outcome_30d=0.0, outcome_90d=0.0, outcome_180d=0.0)
+    told = seen[["account_id", "as_of"]].assign(
+        outcome_30d=0.0, outcome_90d=0.0, outcome_180d=0.0, cause=pd.Series(dtype="str")
+    )
     ahead = pd.DataFrame({"account_id": [f"T-{n}" for n in range(60)] * 2, "as_of": days.repeat(60)})
     trouble = ahead["account_id"].isin(["T-0", "T-1", "T-2"])
     ahead[USE] = np.where(trouble, 0.0, 10.0)
@@ -88,15 +93,16 @@ def again(monkeypatch, model):
 
 
 def judged(origin, recipe, grounds):
-    return reason_stability(origin, {USE: -1, CHAMPION: 1}, recipe, grounds, seed=0, num_threads=1, draws=50)
+    return reason_stability(origin, INPUTS, recipe, grounds, seed=0, num_threads=1, draws=50)
 
 
 def test_the_first_reason_is_the_category_that_raises_most(origin, recipe, grounds):
     """Ten users fewer at 0.3 each outweigh one champion at 1; beside the reference nothing else moves."""
-    first = first_categories(origin.model, origin.ahead, origin, recipe, grounds)
+    first = first_categories(origin, origin.ahead, INPUTS, recipe, grounds)
     assert {CATEGORIES[place] for place in first[:3]} == {grounds.features[USE].category}
     assert (first[3:60] == NONE).all()
-    other = first_categories(Weighted({USE: -0.05, CHAMPION: 1.0}), origin.ahead, origin, recipe, grounds)
+    other = replace(origin, model=Weighted({USE: -0.05, CHAMPION: 3.0}))
+    other = first_categories(other, origin.ahead, INPUTS, recipe, grounds)
     assert {CATEGORIES[place] for place in other[:3]} == {"champion_left"}
 
 

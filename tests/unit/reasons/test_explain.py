@@ -1,6 +1,8 @@
 """Reasons: additive sums, categories named only with share and evidence, and the same alone as in a batch."""
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -42,8 +44,14 @@ class FixedBundle:
     source: str = "model"
     tier: str = "full"
     ranges: dict = field(default_factory=dict)
+    facts: float = 4.0
+    """The facts of a category weigh so many times the sum of its contributions."""
 
-    def _rows(self, matrix, given):
+    @property
+    def causes(self):
+        return FixedCauses(self)
+
+    def rows(self, matrix, given):
         return np.array(
             [[given.get(a, {}).get(f, 0.0) for f in self.features] for a in matrix["account_id"]], dtype=float
         ).reshape(len(matrix), len(self.features))
@@ -52,14 +60,32 @@ class FixedBundle:
         members = self.by_member or (self.by_account,)
         return FixedContributions(
             columns=self.features,
-            values=self._rows(matrix, self.by_account),
+            values=self.rows(matrix, self.by_account),
             base=-3.0,
-            members=np.stack([self._rows(matrix, given) for given in members]),
+            members=np.stack([self.rows(matrix, given) for given in members]),
         )
 
     def reference(self, _horizon, segment):
         given = self.means.get(segment, self.means.get(None, {}))
         return np.array([given.get(name, 0.0) for name in self.features])
+
+
+@dataclass(frozen=True)
+class FixedCauses:
+    """Facts that say what the contributions say, louder."""
+
+    bundle: FixedBundle
+    places: ClassVar = {
+        item.name: CATEGORIES.index(item.category) for item in FEATURES if item.category in CATEGORIES
+    }
+
+    def weigh(self, matrix):
+        values = self.bundle.facts * self.bundle.rows(matrix, self.bundle.by_account)
+        members = np.zeros((1, len(matrix), len(CATEGORIES)))
+        for at, name in enumerate(self.bundle.features):
+            if name in self.places:
+                members[0, :, self.places[name]] += np.where(matrix[name].isna(), 0.0, values[:, at])
+        return SimpleNamespace(features=self.bundle.features, values=values, members=members)
 
 
 USED = (
@@ -166,8 +192,8 @@ def test_what_the_horizon_contributes_is_context():
     assert found.context[0] == pytest.approx(0.4)
 
 
-def test_shares_are_parts_of_all_that_raises_the_risk():
-    """Context and data gap count in the whole; what lowers the risk does not."""
+def test_shares_say_how_likely_each_category_is():
+    """Softmax of contributions and facts over the eleven; context and data gap are no causes."""
     given = {
         "A": {
             "active_users_28d": 0.6,
@@ -182,8 +208,11 @@ def test_shares_are_parts_of_all_that_raises_the_risk():
         "low_adoption_after_onboarding",
         "service_support_failure",
     ]
-    assert [item["share"] for item in found.reasons[0]] == [0.6, 0.2]
-    assert found.shares[0, CATEGORIES.index("champion_left")] == 0.0
+    odds = np.exp(5 * np.array([0.6, 0.2, -0.9] + [0.0] * 8))
+    expected = odds / odds.sum()
+    assert [item["share"] for item in found.reasons[0]] == pytest.approx(expected[:2], abs=1e-4)
+    assert found.shares[0, CATEGORIES.index("champion_left")] == pytest.approx(expected[2])
+    assert found.shares.sum() == pytest.approx(1.0)
 
 
 def test_without_true_evidence_the_reason_is_unknown():
@@ -202,36 +231,46 @@ def test_without_true_evidence_the_reason_is_unknown():
     ]
 
 
-def test_under_its_floor_a_category_is_not_named():
-    """Evidence alone is not enough where a model weighs."""
+def test_where_no_category_is_clear_the_reason_is_unknown():
+    """A true comparison alone is not enough where a model weighs."""
     given = {"A": {"active_users_28d": 0.05, "days_to_renewal": 0.95}}
     found = _explain(FixedBundle(USED, given), _matrix({"A": FALLING}))
 
     assert found.first[0] == "unknown"
 
 
-def test_a_fact_names_its_category_outright_and_first():
-    """The champion's contact is closed and nobody follows: no share needed."""
-    given = {"A": {"active_users_28d": 0.9, "champions_left_180d": 0.01}}
+def test_a_fact_names_its_category_outright():
+    """The champion's contact is closed and nobody follows: no share is needed; shares order."""
+    given = {"A": {"active_users_28d": 0.9, "champions_left_180d": -0.1}}
     matrix = _matrix({"A": FALLING | {"champions_left_180d": 1.0, "champions_present": 0.0}})
     found = _explain(FixedBundle(USED, given), matrix)
 
     assert [item["category"] for item in found.reasons[0]] == [
-        "champion_left",
         "low_adoption_after_onboarding",
+        "champion_left",
     ]
-    said = [piece["says"] for piece in found.reasons[0][0]["evidence"]]
-    assert said[0] == "A champion left in the last 180 days"
+    assert found.reasons[0][1]["share"] < TAXONOMY.named("champion_left").floor
+    said = {piece["says"] for piece in found.reasons[0][1]["evidence"]}
+    assert said == {"A champion left in the last 180 days", "No champions at the customer"}
+
+
+def test_a_fact_that_names_outright_stands_where_nothing_is_clear():
+    """Other facts may be as likely; this one is plain."""
+    matrix = _matrix({"A": {"champions_left_180d": 1.0, "champions_present": 0.0}})
+    found = _explain(FixedBundle(USED, {"A": {"champions_left_180d": 0.01}}), matrix)
+
+    assert found.first[0] == "champion_left"
+    assert found.reasons[0][0]["share"] < TAXONOMY.unknown.clear_from
 
 
 def test_at_most_three_reasons_by_share():
     """The fourth cause is left out, and order follows shares."""
     given = {
         "A": {
-            "active_users_28d": 0.22,
-            "champions_left_180d": 0.3,
-            "open_severe_tickets": 0.26,
-            "days_since_business_review": 0.21,
+            "active_users_28d": 0.62,
+            "champions_left_180d": 0.75,
+            "open_severe_tickets": 0.7,
+            "days_since_business_review": 0.6,
         }
     }
     changes = FALLING | {
@@ -250,9 +289,9 @@ def test_at_most_three_reasons_by_share():
 
 def test_stability_counts_the_members_that_rank_a_category_first():
     """Three of four members put adoption first, one the tickets."""
-    adoption, tickets = {"A": {"active_users_28d": 1.0}}, {"A": {"open_severe_tickets": 1.0}}
-    mean = {"A": {"active_users_28d": 0.75, "open_severe_tickets": 0.25}}
-    bundle = FixedBundle(USED, mean, (adoption, adoption, tickets, adoption))
+    adoption, tickets = {"A": {"active_users_28d": 4.0}}, {"A": {"open_severe_tickets": 4.0}}
+    mean = {"A": {"active_users_28d": 3.0, "open_severe_tickets": 1.0}}
+    bundle = FixedBundle(USED, mean, (adoption, adoption, tickets, adoption), facts=0.0)
     found = _explain(bundle, _matrix({"A": FALLING | {"open_severe_tickets": 1.0}}))
 
     assert [(item["category"], item["stability"]) for item in found.reasons[0]] == [
@@ -261,12 +300,15 @@ def test_stability_counts_the_members_that_rank_a_category_first():
     ]
 
 
-def test_a_member_that_sees_no_risk_ranks_nothing_first():
-    """A category is not stable because every category is below the reference."""
-    calm = {"A": dict.fromkeys(USED, -0.5)}
-    found = _explain(FixedBundle(USED, calm, (calm, calm)), _matrix({"A": {}}))
+def test_an_unstable_category_is_not_named():
+    """Clear by the mean, first in two of five members only."""
+    adoption, tickets = {"A": {"active_users_28d": 9.0}}, {"A": {"open_severe_tickets": 2.0}}
+    mean = {"A": {"active_users_28d": 3.6, "open_severe_tickets": 1.2}}
+    bundle = FixedBundle(USED, mean, (adoption, adoption, tickets, tickets, tickets), facts=0.0)
+    found = _explain(bundle, _matrix({"A": FALLING | {"open_severe_tickets": 1.0}}))
 
-    assert found.stability.sum() == 0.0
+    assert found.shares[0].max() > TAXONOMY.unknown.clear_from
+    assert found.first[0] == "unknown"
 
 
 def test_evidence_carries_value_usual_unit_and_sentence():

@@ -64,8 +64,8 @@ def test_an_inherited_taxonomy_tolerates_features_a_workspace_does_not_define(tm
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("floor = 0.1\n", "flor = 0.1\n", "unknown key .*Did you mean 'floor'"),
-        ("floor = 0.1\n", "floor = 1.5\n", "less than or equal to 1"),
+        ("floor = 0.05\n", "flor = 0.1\n", "unknown key .*Did you mean 'floor'"),
+        ("floor = 0.05\n", "floor = 1.5\n", "less than or equal to 1"),
         ('owner_role = "finance"', 'owner_role = "controller"', "owner_role.*'controller'"),
         ("[categories.champion_left]", "[categories.champion_gone]", "Did you mean 'champion_left'"),
         ('label = "The champion left"\n', "", "label' is missing"),

@@ -162,7 +162,9 @@ class Reason(Shape):
 
     category: str
     label: str
-    share: Probability | None = Field(description="Its part of all that raises risk; null where rules serve.")
+    share: Probability | None = Field(
+        description="How likely it is the cause, among the eleven; null where rules serve."
+    )
     stability: Probability | None = Field(description="Share of refits in which it ranks first.")
     owner_role: Role
     evidence: list[Evidence]

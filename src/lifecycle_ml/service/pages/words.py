@@ -180,7 +180,7 @@ def headline(document: dict[str, Any]) -> str:
     label = label[:1].lower() + label[1:]
     if first["share"] is None:
         return f"{start}. The facts point to {label}."
-    return f"{start}: {percent(first['share'])} of what raises its risk is {label}."
+    return f"{start}. The likeliest cause: {label} ({percent(first['share'])})."
 
 
 def account_path(account_id: str) -> str:
