@@ -40,7 +40,7 @@ from lifecycle_ml.store.store import Store
 from lifecycle_ml.tables.source import read_tables
 from lifecycle_ml.workspace import Workspace, load_workspace
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("changes")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("why_it_moved")]
 
 HORIZONS = (30, 90, 180)
 WEIGHTS = {
