@@ -256,6 +256,7 @@ def test_openapi_names_operations_and_gives_problems_their_media_type(client):
         "listAccounts",
         "getAccount",
         "getAccountHistory",
+        "getAccountChanges",
         "listActions",
         "listRenewals",
         "listTriggers",
