@@ -10,15 +10,20 @@ from contextlib import closing
 from datetime import UTC, date, datetime
 
 import numpy as np
+import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
 from demo_company import Demo, lifecycle
+from lifecycle_ml.actions.levers import NOTHING
+from lifecycle_ml.health.state import HealthState
 from lifecycle_ml.matrix.build import build_matrix, customers
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.movement import explain_move
-from lifecycle_ml.nightly import refresh_readings, run_nightly
+from lifecycle_ml.nightly import look_for_help, refresh_readings, run_nightly
+from lifecycle_ml.outcomes.snapshots import population
 from lifecycle_ml.promotion.training import champion
+from lifecycle_ml.rulebook import Rulebook, load_rulebook
 from lifecycle_ml.service.api.models import ScoredAccount
 from lifecycle_ml.service.api.movement import Changes
 from lifecycle_ml.service.app import create_app
@@ -128,6 +133,69 @@ def test_every_red_and_yellow_account_has_an_action_with_owner_and_due_date(
             assert action.why
 
 
+@pytest.fixture(scope="module")
+def scored(demo: Demo) -> tuple[Rulebook, pd.DataFrame]:
+    """What serves, and the matrix of the published as_of."""
+    tables = read_tables(demo.workspace, demo.settings)
+    rules = load_rulebook(demo.workspace, demo.settings, tables)
+    return rules, build_matrix(tables, rules.features, population(tables, rules.recipe, [AS_OF]))
+
+
+def test_every_change_offered_brings_the_scored_row_under_the_limit(
+    store: Store, documents: dict[str, dict], scored: tuple[Rulebook, pd.DataFrame]
+) -> None:
+    """Only movable features differ, and the score of the changed row is the answer."""
+    rules, matrix = scored
+    bundle, rows = rules.churn, matrix.set_index("account_id", drop=False)
+    headline = bundle.horizons.index(bundle.headline)
+    before = store.states(before=date(2100, 1, 1))
+    states = {key: HealthState.from_json(before[key].state) for key in documents}
+    found = look_for_help(rules, matrix, states)
+    troubled = [key for key, document in documents.items() if document["health"]["color"] != "green"]
+    offered = 0
+
+    assert set(found) == set(troubled)
+    for account in troubled:
+        limit = rules.health.limit(states[account].color, bundle.base_rate).exit
+        told = documents[account]["health"]["what_would_help"]
+        assert told
+        assert len(told) == max(1, len(found[account].offers))
+        for entry, offer in zip(told, found[account].offers, strict=False):
+            offered += 1
+            changed = rows.loc[[account]].assign(**offer.values)
+            assert (
+                bundle.probabilities(changed)[0, headline]
+                == offer.probability
+                == entry["probability"]
+                < limit
+            )
+            assert all(rules.features[name].movable for name in offer.values)
+            assert entry["step"]
+            assert "{" not in entry["change"]
+        if not found[account].offers and not found[account].under:
+            assert [(entry["change"], entry["probability"]) for entry in told] == [(NOTHING, None)]
+    assert offered > 20
+    assert all(
+        document["health"]["what_would_help"] == [] for key, document in documents.items() if key not in found
+    )
+
+
+def test_what_moves_along_is_today_what_its_calculation_says(scored: tuple[Rulebook, pd.DataFrame]) -> None:
+    """With its lever not pulled every ratio has the value it has."""
+    rules, matrix = scored
+    for lever in rules.levers.moved:
+        row = {name: matrix[name].to_numpy(float) for name in lever.reads}
+        steps = np.zeros(len(matrix))
+        whole = lever.target(row[lever.feature], steps) == row[lever.feature]
+        for name, calculated in lever.pull(row, steps).items():
+            bounded = name in lever.along and any(
+                word in lever.along[name].text for word in ("least", "0 *", "+ 1")
+            )
+            if not bounded:
+                known = whole & ~np.isnan(row[name]) & ~np.isnan(calculated)
+                np.testing.assert_allclose(calculated[known], row[name][known], atol=1e-9, err_msg=name)
+
+
 def test_reasons_are_evidenced_or_unknown(documents: dict[str, dict]) -> None:
     """A named reason carries sentences with numbers; `unknown` carries none."""
     named = 0
@@ -175,7 +243,15 @@ def test_refresh_gives_the_same_reading_as_the_batch(client: TestClient, documen
         stored = documents[result["account_id"]]
         for key in ("churn", "reasons", "in_favour", "receipt", "model", "stage", "triggers"):
             assert result["account"][key] == stored[key], key
-        for key in ("color", "since", "previous", "inputs", "recovers_when", "arr_at_risk"):
+        for key in (
+            "color",
+            "since",
+            "previous",
+            "inputs",
+            "recovers_when",
+            "arr_at_risk",
+            "what_would_help",
+        ):
             assert result["account"]["health"][key] == stored["health"][key], key
 
 
@@ -256,6 +332,7 @@ def test_explain_tells_the_account_in_words_and_as_json(demo: Demo, documents: d
     assert "RED" in told.stdout
     assert "What to do" in told.stdout
     assert "Back to green when" in told.stdout
+    assert "What would bring the risk down" in told.stdout
     assert json.loads(as_json.stdout)["receipt"] == documents[account]["receipt"]
 
 

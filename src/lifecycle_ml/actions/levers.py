@@ -33,19 +33,21 @@ class LeverSection(Strict):
 
     feature: str
     says: str
-    """The change in words, with {target} and {now}."""
+    """The change in words, with {target} or {now}, mostly both."""
     steps: tuple[str, ...] = Field(min_length=1)
     """Steps that do it, as reason.colour.step; an account's own playbook goes first, then their order."""
     along: Mapping[str, str] = Field(default_factory=dict)
     """Features that rest on the same fact, with their new value: calculated from `target` and the row."""
+    needs: str | None = None
+    """A feature that must be above zero today."""
     most: float | None = Field(default=None, ge=0)
     """The largest value it may move to."""
 
     @field_validator("says")
     @classmethod
     def _known_fields(cls, value: str) -> str:
-        if "{target}" not in value:
-            raise ValueError("the words for a change need {target}")
+        if "{target}" not in value and "{now}" not in value:
+            raise ValueError("the words for a change need a number: {target}, {now} or both")
         return check_fields(value, (TARGET, "now"))
 
 
@@ -110,6 +112,10 @@ def check_levers(playbooks: Playbooks, features: FeatureSet) -> Levers:
         where = f"{FILE} levers.{name}"
         for each in (section.feature, *section.along):
             _check_movable(each, features, where)
+        if section.needs is not None and section.needs not in features.names:
+            raise ConfigError(
+                f"{where}.needs: no feature {section.needs!r}.{did_you_mean(section.needs, features.names)}"
+            )
         _check_steps(section.steps, file, where)
         feature = features[section.feature]
         if (sign := SIGNS.get(feature.direction)) is None:
@@ -130,6 +136,7 @@ def check_levers(playbooks: Playbooks, features: FeatureSet) -> Levers:
                     each: parse_calculation(text, {*columns, TARGET}, f"{where}.along.{each}")
                     for each, text in section.along.items()
                 },
+                needs=frozenset() if section.needs is None else frozenset({section.needs}),
                 ends=frozenset(each.name for each in touched if each.null_means == "none"),
                 shares=frozenset(each.name for each in touched if each.unit in ("share", "yes/no")),
             )

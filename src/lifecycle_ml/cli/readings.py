@@ -99,7 +99,8 @@ def _escalation(action: dict[str, Any]) -> str:
 
 
 def _help(item: dict[str, Any]) -> str:
-    risk = "" if item["probability"] is None else f": risk {item['probability']:.0%}"
+    chance = item["probability"]
+    risk = "" if chance is None else f": risk {chance:.0%}" if chance >= 0.0995 else f": risk {chance:.1%}"
     step = "" if item["step"] is None else f" ({item['step']})"
     return f"{item['change']}{risk}{step}"
 

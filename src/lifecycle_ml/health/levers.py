@@ -25,8 +25,8 @@ class Lever:
 
     `feature` moves along the whole multiples of `step`, in the direction of `sign` (+1 up, -1 down), to at
     most `most`, and never below zero. `along` are the features that move with it, each with its new value
-    calculated from the row as it is and `target`. `ends` are those of them whose null means that there is
-    none; `shares` those that cannot exceed 1.
+    calculated from the row as it is and `target`. What it `needs` is above zero as it is. `ends` are those it
+    touches whose null means that there is none; `shares` those that cannot exceed 1.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Lever:
     step: float = 1.0
     most: float = np.inf
     along: Mapping[str, Calculation] = field(default_factory=dict)
+    needs: frozenset[str] = frozenset()
     ends: frozenset[str] = frozenset()
     shares: frozenset[str] = frozenset()
 
@@ -47,7 +48,7 @@ class Lever:
     def reads(self) -> frozenset[str]:
         """Every column it needs."""
         read = {column for calculation in self.along.values() for column in calculation.columns}
-        return self.touches | (read - {TARGET})
+        return self.touches | self.needs | (read - {TARGET})
 
     def target(self, now: Numbers, steps: npt.NDArray[np.generic]) -> Numbers:
         """Return the value its feature has after so many steps from `now`: a round number."""
@@ -72,6 +73,8 @@ class Lever:
         nowhere, and none goes, unless its null means that there is none left.
         """
         possible = np.ones(len(steps), dtype=bool)
+        for name in self.needs:
+            possible &= np.nan_to_num(row[name]) > 0
         for name, new in self.pull(row, steps).items():
             old = row[name]
             there = ~np.isnan(old) & ~np.isnan(new)

@@ -136,13 +136,14 @@ class _Search:
                 if offer is not None:
                     found[each.row].append(offer)
             waiting = np.array([row for row in waiting if not found[row]], dtype=np.int64)
-        return [
-            WhatIf(
-                tuple(sorted(offers, key=lambda offer: self._size(offer.moves))[:MOST_OFFERS]),
-                bool(under[row]),
-            )
-            for row, offers in enumerate(found)
-        ]
+        return [WhatIf(self._smallest(offers), bool(under[row])) for row, offers in enumerate(found)]
+
+    def _smallest(self, offers: Sequence[Offer]) -> tuple[Offer, ...]:
+        kept: dict[float, Offer] = {}
+        for offer in sorted(offers, key=lambda one: self._size(one.moves)):
+            # the same score is the same change in other words: the last ticket is also the severe one
+            kept.setdefault(offer.probability, offer)
+        return tuple(kept.values())[:MOST_OFFERS]
 
     def _under_already(self) -> npt.NDArray[np.bool_]:
         # in pieces, as all is: no more rows than that are ever held twice

@@ -45,11 +45,13 @@ def test_standard_levers_touch_only_what_a_team_can_move(lever):
         ('feature = "meetings_84d"', 'feature = "renewal_meetings_84d"', "claims no direction"),
         (".red.set_rhythm", ".red.set_rythm", "Did you mean 'poor_stakeholder_ownership.red.set_rhythm'"),
         ("meetings_change_84d = ", "meeting_change_84d = ", "Did you mean 'meetings_change_84d'"),
+        ('needs = "active_users_28d"', 'needs = "active_user_28d"', "Did you mean 'active_users_28d'"),
         ("meetings_change_84d = ", "tenure_days = ", "'tenure_days' is not movable"),
         ("target / meetings_84d__usual", "target / meeting_84d__usual", "Did you mean 'meetings_84d__usual'"),
         ('"target / meetings_84d__usual"', '"target > 3"', "is no number"),
         ('"target / meetings_84d__usual"', "\"length('abc')\"", "is not calculated"),
-        ("{target} meetings in 84 days", "{goal} meetings in 84 days", "need {target}"),
+        ("{target} meetings in 84 days", "{goal} meetings in 84 days", "braces may hold only"),
+        ("{target} meetings in 84 days instead of {now}", "meet more often", "need a number"),
         ("{target} meetings in 84 days instead of {now}", "{target} of {then}", "braces may hold only"),
     ],
 )
@@ -65,13 +67,12 @@ def test_a_wrong_lever_is_refused_with_place_and_remedy(old, new, says):
 
 def test_a_lever_needs_a_step_for_either_colour():
     """Yellow accounts are told what would help as red ones are."""
-    with pytest.raises(UserError, match=r"levers\.teams\.steps: none is of a yellow playbook"):
-        load(
-            TEXT.replace(
-                'enable_teams", "low_adoption_after_onboarding.yellow.ask_why"]\n\n[levers.feat',
-                'enable_teams"]\n\n[levers.feat',
-            )
-        )
+    red = TEXT.replace(
+        ', "poor_stakeholder_ownership.yellow.map_stakeholders", "unknown.yellow.check_in"]', "]"
+    )
+
+    with pytest.raises(UserError, match=r"levers\.meetings\.steps: none is of a yellow playbook"):
+        load(red)
 
 
 def state(color="red", playbook="champion_left_red"):

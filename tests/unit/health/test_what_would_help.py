@@ -238,6 +238,25 @@ def test_levers_that_touch_the_same_feature_are_never_joined():
     assert all(len(offer.moves) == 1 for offer in found["A"].offers)
 
 
+def test_the_same_change_in_other_words_is_offered_once():
+    """Two levers that come to the same row are one answer."""
+    twin = replace(MEETINGS, name="reviews")
+    _, found = asked(account(), limit=0.43, levers=(MEETINGS, twin))
+
+    assert [offer.moves[0].lever for offer in found["A"].offers] == ["meetings"]
+
+
+def test_a_lever_needs_what_it_rests_on():
+    """Where nobody is active nobody can use more."""
+    more_use = replace(MEETINGS, needs=frozenset({"users"}))
+    limit = float(risks(pd.DataFrame([account(users=0.0)]))[0]) - 0.001
+    _, nobody = asked(account(users=0.0), limit=limit, levers=(more_use,))
+    _, somebody = asked(account(users=1.0), limit=limit - 0.1, levers=(more_use,))
+
+    assert nobody["A"].offers == ()
+    assert somebody["A"].offers
+
+
 def test_a_target_bounds_how_little_is_enough():
     """`most`: a review counts when it was held within so many days."""
     review = Lever("tickets", "tickets", -1, most=1.0)
