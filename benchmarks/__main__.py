@@ -11,6 +11,7 @@ import sys
 BENCHMARKS = (
     ("benchmarks.simulator_difficulty",),
     ("benchmarks.twenty_companies", "--seeds", "20", "--out", "out/twenty_companies.jsonl"),
+    ("benchmarks.reasons", "--seeds", "20", "--out", "out/reasons.jsonl"),
     ("benchmarks.refusals", "--count", "50", "--out", "out/refusals.jsonl"),
     ("benchmarks.flat_tables", "--out", "out/flat_tables"),
     ("benchmarks.third_party", "--out", "out/third_party"),

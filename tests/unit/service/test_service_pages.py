@@ -133,7 +133,7 @@ def test_a_red_page_says_why_since_when_what_to_do_and_what_is_missing(browser):
     """What a CS manager leaves with."""
     text = read(browser.get("/accounts/A-1042"))
 
-    assert "Red for 2 weeks, since 12 June 2026: 46% of what raises its risk is low adoption" in text
+    assert "Red for 2 weeks, since 12 June 2026. The likeliest cause: low adoption" in text
     assert "9 active users in the last 28 days; usually 31" in text
     assert "Maya Lindqvist (CSM), due 2 July 2026; goes to the CS lead on 4 July 2026 if it slips" in text
     assert "Active users in the last 28 days at least 22 9 22 ✗ not yet" in text
