@@ -5,10 +5,10 @@
 Per company (2,000 accounts, three years, the standard features, recipe and taxonomy) a model is trained on
 what was known 30 weeks before the end. Accounts that left after that for a cause are explained once, at the
 monthly date nearest to 60 days before they left, if one lies 30 to 90 days before; none of it is seen in
-training. Beside the product: the largest sum of contributions; one model's top feature mapped to its category;
-the category with the most unusual feature; the cause recorded most often before. The true causes are the
-generator's. One JSON line per seed is written as it is done; a stopped run goes on where it ended. Intervals
-come from drawing companies.
+training. Beside the product: the largest sum of contributions; one model's top feature mapped to its
+category; the category with the most unusual feature; the cause recorded most often before. The true causes
+are the generator's. One JSON line per seed is written as it is done; a stopped run goes on where it ended.
+Intervals come from drawing companies.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from lifecycle_ml.outcomes.recipe import Recipe
 from lifecycle_ml.promotion.backtest import LOGISTIC, MODEL
 from lifecycle_ml.promotion.challenger import Challenger
 from lifecycle_ml.promotion.evaluation import CALENDAR, RANDOM, Evaluation, Group
+from lifecycle_ml.promotion.recorded import RecordedReasons
 
 _COLUMNS = {
     "auroc": "AUROC",
@@ -372,7 +373,30 @@ def _reasons_and_colours(challenger: Challenger, recipe: Recipe) -> list[str]:
             f"- The odds of a red account were {_words(found.odds, decimals=1)} times those of all; at least "
             f"{recipe.gate.min_red_odds:g} are asked for."
         )
-    return lines
+    return lines if shown.recorded is None else lines + _recorded(shown.recorded)
+
+
+def _recorded(found: RecordedReasons) -> list[str]:
+    """Say how reasons compare with recorded ones; no single account is evidence against either."""
+    lines = [
+        "",
+        "### Reasons beside recorded ones",
+        "",
+        f"Of {found.accounts} accounts that left after the last cut-off with a recorded reason, "
+        f"{_percent(found.unknown)} had no named reason. Of the others the first was the recorded one for "
+        f"{_percent(found.first)}, one of three for {_percent(found.within_three)}. " + _usual(found),
+        "",
+    ]
+    header = ["recorded (rows), named (columns)", *(_said(str(name)) for name in found.table.columns)]
+    counts = zip(found.table.index, found.table.to_numpy(), strict=True)
+    return lines + _table(header, [[_said(str(row)), *(str(n) for n in each)] for row, each in counts])
+
+
+def _usual(found: RecordedReasons) -> str:
+    if found.usual is None:
+        return "Nothing was recorded before."
+    right = _percent(found.usual_right)
+    return f"Always saying {_said(found.usual)}, recorded most often before, is right for {right}."
 
 
 def _inputs(inputs: Mapping[str, int], recipe: Recipe) -> list[str]:

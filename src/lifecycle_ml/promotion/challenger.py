@@ -46,6 +46,7 @@ from lifecycle_ml.promotion.evaluation import (
 )
 from lifecycle_ml.promotion.gate import Refusal, Shown, judge
 from lifecycle_ml.promotion.grounds import Grounds, learn_causes
+from lifecycle_ml.promotion.recorded import recorded_reasons
 from lifecycle_ml.promotion.stability import Stability, reason_stability
 from lifecycle_ml.promotion.suspects import find_suspects
 
@@ -171,7 +172,10 @@ def try_challenger(
         stability, colours = _reasons_and_colours(
             tried, labels, inputs, recipe, evaluation, grounds, seed, num_threads, draws
         )
-        shown = replace(shown, stability=stability, colours=colours)
+        recorded = None
+        if tried.last is not None:
+            recorded = recorded_reasons(tried.last, labels, inputs, recipe, grounds, seed=seed, draws=draws)
+        shown = replace(shown, stability=stability, colours=colours, recorded=recorded)
         progress("fitting again and colouring the past", 1, 1)
     return Trial(matrix, labels, tier, tried, evaluation, judge(shown, recipe.gate), shown)
 

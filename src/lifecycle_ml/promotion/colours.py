@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,13 @@ class Colours:
     odds: Interval
     readings: int
     dates: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as plain values."""
+        return {
+            name: value.to_json() if isinstance(value, Interval) else value
+            for name, value in vars(self).items()
+        }
 
 
 def colour_bar(

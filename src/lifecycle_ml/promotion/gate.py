@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lifecycle_ml.models.evaluation import Interval
 from lifecycle_ml.models.tiers import Tier
 from lifecycle_ml.outcomes.recipe import Gate
 from lifecycle_ml.promotion.colours import Colours
 from lifecycle_ml.promotion.leaks import Suspect
+from lifecycle_ml.promotion.recorded import RecordedReasons
 from lifecycle_ml.promotion.stability import Stability
 
 
@@ -49,6 +51,16 @@ class Shown:
     """None where there are no reasons: expansion, the advisory tier, no workspace."""
     colours: Colours | None = None
     """Likewise for colours."""
+    recorded: RecordedReasons | None = None
+    """Reasons beside recorded ones, which the gate does not judge; None where none were recorded."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what was shown of reasons and colours; null where it was not looked at."""
+        return {
+            "first_reason_unchanged": None if self.stability is None else self.stability.unchanged.to_json(),
+            "colours": None if self.colours is None else self.colours.to_json(),
+            "recorded_reasons": None if self.recorded is None else self.recorded.to_json(),
+        }
 
 
 def judge(shown: Shown, gate: Gate) -> tuple[Refusal, ...]:

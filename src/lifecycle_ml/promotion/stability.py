@@ -80,7 +80,7 @@ def reason_stability(
     first, second = (first_categories(fit, red, inputs, recipe, grounds) for fit in fits)
     same = (first == second).astype(np.float64)
     codes, accounts = pd.factorize(red["account_id"])
-    return Stability(_share(same, codes, len(accounts), seed, draws), len(accounts))
+    return Stability(share_of(same, codes, len(accounts), seed, draws), len(accounts))
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,22 @@ def first_categories(
     origin: Origin, rows: pd.DataFrame, inputs: Mapping[str, int], recipe: Recipe, grounds: Grounds
 ) -> npt.NDArray[np.int64]:
     """Return the place (in CATEGORIES) of each row's likeliest category; -1: none is clear enough to name."""
+    bundle = explainable(origin, inputs, recipe, grounds)
+    explained = explain(bundle, rows, grounds.features, grounds.taxonomy, sentences_for=())
+    clear = explained.shares.max(axis=1) >= grounds.taxonomy.unknown.clear_from
+    return np.where(clear, explained.shares.argmax(axis=1), NONE).astype(np.int64)
+
+
+def explainable(origin: Origin, inputs: Mapping[str, int], recipe: Recipe, grounds: Grounds) -> Bundle:
+    """Return a bundle of what a cut-off learned, with all that reasons need, uncalibrated.
+
+    Compared with retained accounts of all segments together.
+    """
     headline = recipe.label.headline_days
     stayed = origin.told[label_column(headline)].to_numpy(dtype=np.float64) == 0
     retained = origin.seen[stayed].sample(frac=1.0, random_state=0).head(MOST_ROWS)
     mean = origin.model.contributions(retained, headline)[:, :-1].mean(axis=0)
-    bundle = Bundle(
+    return Bundle(
         name=recipe.name,
         tier="full",
         horizons=tuple(recipe.label.horizons_days),
@@ -126,16 +137,14 @@ def first_categories(
         references=References((headline,), (), np.asarray([[mean]])),
         causes=learn_causes(origin.seen, origin.told, inputs, recipe, grounds, 0),
     )
-    explained = explain(bundle, rows, grounds.features, grounds.taxonomy, sentences_for=())
-    clear = explained.shares.max(axis=1) >= grounds.taxonomy.unknown.clear_from
-    return np.where(clear, explained.shares.argmax(axis=1), NONE).astype(np.int64)
 
 
-def _share(
+def share_of(
     same: npt.NDArray[np.float64], codes: npt.NDArray[np.intp], accounts: int, seed: int, draws: int
 ) -> Interval:
+    """Return a share of readings with its 95% interval over accounts; NaN where there are none."""
     if not len(same):
-        return Interval(math.nan, math.nan, math.nan, "no red accounts")
+        return Interval(math.nan, math.nan, math.nan, "no such accounts")
     kept, rows = np.bincount(codes, same, accounts), np.bincount(codes, minlength=accounts)
     drawn = np.concatenate(
         [counts @ kept / (counts @ rows) for counts in bootstrap_counts(accounts, accounts, draws, seed)]

@@ -168,6 +168,7 @@ def train(
                 INPUTS: json.dumps(recorded_inputs(inputs, features), indent=1),
                 "figures.json": json.dumps(
                     challenger.evaluation.to_json()
+                    | ({} if challenger.shown is None else challenger.shown.to_json())
                     | {"refusals": [refusal.to_json() for refusal in challenger.refusals]},
                     indent=1,
                 ),

@@ -14,6 +14,7 @@ from lifecycle_ml.promotion.card import write_card
 from lifecycle_ml.promotion.colours import Colours
 from lifecycle_ml.promotion.evaluation import Evaluation, Group, Outlook
 from lifecycle_ml.promotion.gate import Refusal
+from lifecycle_ml.promotion.recorded import RecordedReasons
 from lifecycle_ml.promotion.stability import Stability
 
 DATA = {
@@ -129,6 +130,17 @@ def small_world():
                 odds=Interval(3.4, 2.1, 4.9),
                 readings=5000,
                 dates=12,
+            ),
+            recorded=RecordedReasons(
+                accounts=40,
+                unknown=Interval(0.15, 0.05, 0.27),
+                first=Interval(0.62, 0.44, 0.78),
+                within_three=Interval(0.85, 0.72, 0.96),
+                usual="champion_left",
+                usual_right=Interval(0.2, 0.1, 0.33),
+                table=pd.DataFrame(
+                    {"champion_left": [6, 3], "unknown": [2, 1]}, index=["champion_left", "budget_eliminated"]
+                ),
             ),
         ),
     )
