@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import lightgbm as lgb
@@ -20,9 +21,12 @@ import numpy.typing as npt
 from lifecycle_ml.models.capacity import Chosen, Table
 from lifecycle_ml.models.encoding import Floats
 from lifecycle_ml.models.linear import Scaling, fit_weights
+from lifecycle_ml.models.tree_shap import TreeTables
 
 FEW_ROWS = 256
 """Up to here one thread answers faster than two wake up."""
+MANY_ROWS = 10_000
+"""From here on making tables of the trees costs less than it saves."""
 
 
 @dataclass(frozen=True)
@@ -138,23 +142,27 @@ class Bag:
 
     def margins(self, X: Floats) -> Floats:
         """Return each member's margin: (members, rows)."""
-        threads = self._threads(X)
-        trees = np.stack(
-            [m.predict(X, raw_score=True, num_threads=threads, verbosity=-1) for m in self.members]
-        )
-        margins = self.tree_weight * trees
+        margins = self.tree_weight * self._tree_margins(X)
         return margins if self.line is None else margins + self.line.margins(X)
 
     def margin(self, X: Floats) -> Floats:
         """Return the mean margin of the members: (rows,)."""
         # member by member, never as a reduction over an axis: the order of addition, and so the last bits,
         # would depend on how many rows are asked for, and an account must score the same alone as in a batch
-        threads = self._threads(X)
         total = np.zeros(X.shape[0])
-        for member in self.members:
-            total += member.predict(X, raw_score=True, num_threads=threads, verbosity=-1)
+        for margins in self._tree_margins(X):
+            total += margins
         margin = self.tree_weight * (total / len(self.members))
         return margin if self.line is None else margin + self.line.margin(X)
+
+    def _tree_margins(self, X: Floats) -> Floats:
+        """Return the margin of each member's trees: (members, rows); the same bits either way."""
+        if (len(X) >= MANY_ROWS or "_tables" in self.__dict__) and self._tables is not None:
+            return self._tables.margins(X, self.num_threads)
+        threads = self._threads(X)
+        return np.stack(
+            [m.predict(X, raw_score=True, num_threads=threads, verbosity=-1) for m in self.members]
+        )
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -168,26 +176,40 @@ class Bag:
 
     def member_contributions(self, X: Floats) -> Floats:
         """Return exact path-dependent SHAP values: (members, rows, columns + 1), the last one the base."""
-        threads = self._threads(X)
-        found = np.stack(
-            [m.predict(X, pred_contrib=True, num_threads=threads, verbosity=-1) for m in self.members]
-        )
+        found = self._tree_contributions(X, by_member=True)
         found *= self.tree_weight
         if self.line is not None:
+            terms = self.line.scaling.terms(X)
             for member, weights in zip(found, self.line.weights, strict=True):
-                member[:, :-1] += self.line.contributions(X, weights)
+                member[:, :-1] += self.line.scaling.gathered(terms * weights)
         return found
 
     def contributions(self, X: Floats) -> Floats:
         """Return the members' mean SHAP values: (rows, columns + 1); they add up to `margin`."""
-        threads = self._threads(X)
-        total = np.zeros((X.shape[0], X.shape[1] + 1))
-        for member in self.members:
-            total += member.predict(X, pred_contrib=True, num_threads=threads, verbosity=-1)
+        total: Floats = self._tree_contributions(X, by_member=False)[0]
         total *= self.tree_weight / len(self.members)
         if self.line is not None:
             total[:, :-1] += self.line.contributions(X, self.line.weights.mean(axis=0))
         return total
+
+    def _tree_contributions(self, X: Floats, *, by_member: bool) -> Floats:
+        """Return those of the trees, (members, rows, columns + 1), or summed over members: (1, ...)."""
+        if self._tables is not None:
+            found = self._tables.contributions(X, self.num_threads, by_member=by_member)
+            return found.transpose(0, 2, 1)
+        threads = self._threads(X)
+        each = [m.predict(X, pred_contrib=True, num_threads=threads, verbosity=-1) for m in self.members]
+        if by_member:
+            return np.asarray(np.stack(each))
+        total = np.zeros((1, X.shape[0], X.shape[1] + 1))
+        for values in each:
+            total += values
+        return total
+
+    @cached_property
+    def _tables(self) -> TreeTables | None:
+        """Contributions of small trees, tabulated when first asked for; None for larger ones."""
+        return TreeTables.of(self.texts(), self.members[0].num_feature())
 
     def _threads(self, X: Floats) -> int:
         return 1 if X.shape[0] <= FEW_ROWS else self.num_threads

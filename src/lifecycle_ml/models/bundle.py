@@ -155,20 +155,20 @@ class Bundle:
         model = self._explainable()
         self._check(matrix)
         slope = self.calibration.slope_at(horizon)
-        members = model.member_contributions(matrix, horizon)
-        total = np.zeros(members.shape[1:])
+        members, raw = model.explained(matrix, horizon)
+        total = np.zeros_like(members[0])
         for member in members:
             total += member
         total *= slope / len(members)
         start = model.starts[horizon] + self.calibration.intercept
         base = float(total[0, -1]) + start if len(total) else start
-        raw = model.raw(matrix)[:, self.horizons.index(horizon)]
+        members *= slope
         return Contributions(
             columns=(*self.features, "horizon_days"),
             values=total[:, :-1],
             base=base,
             margin=self.calibration.margin(raw, horizon, model.starts[horizon]),
-            members=slope * members[..., :-1],
+            members=members[..., :-1],
         )
 
     def reference(self, horizon: int, segment: str | None) -> Floats:

@@ -88,18 +88,20 @@ class Encoding:
         if missing:
             shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
             raise ValueError(f"{len(missing)} of {len(self.columns)} fitted columns are missing: {shown}.")
-        out = np.empty(
-            (len(frame), sum(column.width for column in self.columns)), dtype=np.float64, order="F"
-        )
-        start = 0
-        for column in self.columns:
-            values = frame[column.name]
-            if column.levels is None:
-                out[:, start] = _numbers(column.name, values)
-            else:
-                out[:, start : start + column.width] = _one_hot(values, column.levels)
-            start += column.width
-        return np.ascontiguousarray(out)
+        numbers = [column.name for column in self.columns if column.levels is None]
+        block = frame[numbers]
+        # all at once where they are plain floats: column by column costs more than one account's score
+        plain = all(kind == np.float64 for kind in block.dtypes)
+        values = block.to_numpy() if plain else np.column_stack([_numbers(n, frame[n]) for n in numbers])
+        out = np.empty((len(frame), sum(column.width for column in self.columns)))
+        is_number = np.array([column.levels is None for column in self.columns], dtype=bool)
+        widths = np.array([column.width for column in self.columns], dtype=np.intp)
+        starts = np.cumsum(widths) - widths
+        out[:, starts[is_number]] = values
+        for start, column in zip(starts.tolist(), self.columns, strict=True):
+            if column.levels is not None:
+                out[:, start : start + column.width] = _one_hot(frame[column.name], column.levels)
+        return out
 
     def gather(self, values: Floats) -> Floats:
         """Sum encoded columns (last axis) back onto their source columns."""
@@ -178,9 +180,24 @@ def _numbers(name: str, values: pd.Series) -> Floats:
 
 def _one_hot(values: pd.Series, levels: tuple[str, ...]) -> Floats:
     texts = _texts(values)
-    codes = pd.Index(list(levels), dtype="str").get_indexer(pd.Index(texts))
-    codes[codes < 0] = len(levels)
+    place = {level: at for at, level in enumerate(levels)}
+    codes = [place.get(text, len(levels)) for text in texts.tolist()]
     encoded = np.zeros((len(texts), len(levels) + 1))
     encoded[np.arange(len(texts)), codes] = 1.0
     encoded[texts.isna().to_numpy()] = np.nan
     return encoded
+
+
+def sum_groups(values: Floats, groups: Sequence[npt.NDArray[np.intp]]) -> Floats:
+    """Add up columns, group by group: (..., columns, rows) to (..., groups, rows).
+
+    The columns of a group are added in their order for every row, so that a row has the same bits alone as in
+    a batch; an empty group is 0.
+    """
+    found = np.zeros((*values.shape[:-2], len(groups), values.shape[-1]))
+    longest = max((len(group) for group in groups), default=0)
+    for step in range(longest):
+        at = [number for number, group in enumerate(groups) if len(group) > step]
+        columns = [groups[number][step] for number in at]
+        found[..., at, :] += values[..., columns, :]
+    return found

@@ -12,7 +12,7 @@ import pandas as pd
 
 from lifecycle_ml.models.bag import Bag
 from lifecycle_ml.models.classifier import RiskClassifier
-from lifecycle_ml.models.encoding import Encoding, Floats
+from lifecycle_ml.models.encoding import Encoding, Floats, sum_groups
 from lifecycle_ml.models.logistic import log_odds
 from lifecycle_ml.outcomes.labels import label_column
 
@@ -122,6 +122,11 @@ class HorizonModel:
         """Return each member's contributions: (members, rows, features + 2)."""
         return self._gathered(self.bag.member_contributions(self._stood(self._encoded(matrix), horizon)))
 
+    def explained(self, matrix: pd.DataFrame, horizon: int) -> tuple[Floats, Floats]:
+        """Return `member_contributions` and, of that horizon, `raw`: (rows,); rows are encoded once."""
+        stood = self._stood(self._encoded(matrix), horizon)
+        return self._gathered(self.bag.member_contributions(stood)), self.bag.margin(stood)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values for a manifest; the members are saved beside it as text."""
         return {
@@ -147,7 +152,11 @@ class HorizonModel:
 
     def _encoded(self, matrix: pd.DataFrame) -> Floats:
         """Encode the rows once, as at horizon 0; `_stood` moves them to a horizon."""
-        return self.encoding.transform(self._placed(matrix[list(self.features)], 0))
+        own = Encoding(self.encoding.columns[: len(self.features)]).transform(matrix)
+        rising = np.zeros((len(matrix), self._rising))
+        if PAST_RENEWAL in self.encoding.names:
+            rising[:, 0] = -matrix[RENEWAL].to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.concatenate([own, rising], axis=1)
 
     def _placed(self, inputs: pd.DataFrame, horizon: int) -> pd.DataFrame:
         return _at(inputs, horizon, past_renewal=PAST_RENEWAL in self.encoding.names)
@@ -159,12 +168,9 @@ class HorizonModel:
 
     def _gathered(self, values: Floats) -> Floats:
         """Sum one-hot columns to their feature, and all that rises with the horizon to the horizon's own."""
-        gathered = self.encoding.gather(values[..., :-1])
-        features = len(self.features)
-        own = gathered[..., features]
-        for extra in range(features + 1, gathered.shape[-1]):
-            own = own + gathered[..., extra]
-        return np.concatenate([gathered[..., :features], own[..., None], values[..., -1:]], axis=-1)
+        sources = np.minimum(self.encoding.sources, len(self.features))
+        groups = np.split(np.arange(len(sources)), np.flatnonzero(np.diff(sources)) + 1)
+        return sum_groups(values.swapaxes(-1, -2), [*groups, np.array([len(sources)])]).swapaxes(-1, -2)
 
     @property
     def _rising(self) -> int:

@@ -150,6 +150,10 @@ class LogisticModel:
         """Return `contributions` as those of the only member: (1, rows, features + 2)."""
         return self.contributions(matrix, horizon)[None]
 
+    def explained(self, matrix: pd.DataFrame, horizon: int) -> tuple[Floats, Floats]:
+        """Return `member_contributions` and, of that horizon, `raw`: (rows,)."""
+        return self.member_contributions(matrix, horizon), self.raw(matrix)[:, self.horizons.index(horizon)]
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values for a manifest."""
         return {

@@ -36,6 +36,9 @@ class Weighted:
     def member_contributions(self, matrix, horizon):
         return self.contributions(matrix, horizon)[None]
 
+    def explained(self, matrix, horizon):
+        return self.member_contributions(matrix, horizon), self.raw(matrix)[:, 0]
+
     def raw(self, matrix):
         return np.repeat(self.contributions(matrix, 90).sum(axis=1)[:, None], 3, axis=1)
 
