@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from lifecycle_ml.errors import ConfigError, did_you_mean
+from lifecycle_ml.reasons.sentences import after_one
 from lifecycle_ml.workspace import Strict
 
 Op = Literal[">=", "<=", ">", "<", "="]
@@ -76,7 +77,8 @@ class Predicate(Strict):
     def _words(self, needed: float | None) -> str:
         shown = "its value before" if needed is None else format_number(needed)
         if self.says is not None:
-            return self.says.format(needed=shown)
+            before, mark, after = self.says.partition("{needed}")
+            return f"{before}{shown}{after_one(after) if shown == '1' else after}" if mark else before
         return f"{self.feature.replace('_', ' ')} {_WORDS[self.op]} {shown}"
 
 

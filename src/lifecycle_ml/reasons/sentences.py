@@ -166,14 +166,20 @@ def _agree(number: str, rest: str, unit: str) -> tuple[str, str]:
             stands_alone = follows is None and not rest.lstrip().startswith(("%", "/", "x"))
             return ("none" if stands_alone or (follows and follows[0] == "of") else "0"), rest
         return ("0" if noun[2] in _MEASURED else "no"), rest
-    if number == "1" and noun is not None:
-        start, end, _ = noun
-        phrase, after = _singular(rest[start:end]), rest[end:]
-        verb = re.match(r" (are|were|have)\b", after)
-        if verb:
-            after = f" {_VERBS[verb[1]]}{after[verb.end() :]}"
-        return number, rest[:start] + phrase + after
-    return number, rest
+    return number, after_one(rest) if number == "1" else rest
+
+
+def after_one(rest: str) -> str:
+    """Return what follows the number one: its noun, and a verb after that, in the singular."""
+    noun = _noun(rest)
+    if noun is None:
+        return rest
+    start, end, _ = noun
+    phrase, after = _singular(rest[start:end]), rest[end:]
+    verb = re.match(r" (are|were|have)\b", after)
+    if verb:
+        after = f" {_VERBS[verb[1]]}{after[verb.end() :]}"
+    return rest[:start] + phrase + after
 
 
 @lru_cache(maxsize=1024)
