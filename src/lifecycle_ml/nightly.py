@@ -21,7 +21,8 @@ from typing import Any
 import pandas as pd
 
 from lifecycle_ml.actions.checkpoints import renewal_of
-from lifecycle_ml.actions.plan import ActionEvent, ended_in_episode, plan_actions
+from lifecycle_ml.actions.plan import Action, ActionEvent, ended_in_episode, plan_actions
+from lifecycle_ml.actions.rulebook import ActionRules
 from lifecycle_ml.actions.stages import stages_of
 from lifecycle_ml.actions.triggers import Fired, fire_triggers
 from lifecycle_ml.check import PROVISIONAL, CheckReport, check
@@ -273,20 +274,28 @@ class _Run:
             if account not in readings.states
         }
         states = {**readings.states, **lapsed}
-        troubled = [account for account, state in states.items() if state.color != "green"]
-        theirs = [action for found in self.store.actions(troubled).values() for action in found]
-        ended = [
-            *ended_in_episode([*theirs, *self.store.recent_actions(now - actions.recall)], states),
-            *self.store.recent_actions(now - actions.playbooks.cool_down),
-        ]
+        ended = finished_lately(self.store, states, actions, now)
         return plan_actions(
             readings.scored,
             states,
             self.store.open_actions(),
-            list({action.action_id: action for action in ended}.values()),
+            ended,
             actions,
             now,
         )
+
+
+def finished_lately(
+    store: Store, states: Mapping[str, HealthState], rules: ActionRules, now: datetime
+) -> list[Action]:
+    """Return the finished actions that still decide what is opened, as `plan_actions` takes them."""
+    troubled = [account for account, state in states.items() if state.color != "green"]
+    theirs = [action for found in store.actions(troubled).values() for action in found]
+    ended = [
+        *ended_in_episode([*theirs, *store.recent_actions(now - rules.recall)], states),
+        *store.recent_actions(now - rules.playbooks.cool_down),
+    ]
+    return list({action.action_id: action for action in ended}.values())
 
 
 def past_of(store: Store, recipe: Recipe, as_of: date) -> Past:
@@ -346,7 +355,7 @@ def read_accounts(
         package_version=version("lifecycle_ml"),
     )
     fired = fire_triggers(scored, rules.actions.triggers)
-    helped = look_for_help(rules, matrix, states)
+    helped = look_for_help(rules, matrix, states, segments.to_dict())
     read = partial(_read_account, rules, served, past, states, fired, helped)
     rows = _records(scored)
     feature_rows = _records(matrix.drop(columns=["account_id", "as_of"]))
@@ -358,12 +367,15 @@ def read_accounts(
 
 
 def look_for_help(
-    rules: Rulebook, matrix: pd.DataFrame, states: Mapping[str, HealthState]
+    rules: Rulebook,
+    matrix: pd.DataFrame,
+    states: Mapping[str, HealthState],
+    segments: Mapping[str, Any] | None = None,
 ) -> dict[str, WhatIf]:
     """Look for what would bring each red and yellow account under the exit limit of its colour."""
     base_rate = rules.churn.base_rates[rules.churn.headline]
     limits = {
-        account: rules.health.limit(state.color, base_rate).exit
+        account: rules.health.limit(state.color, base_rate, (segments or {}).get(account)).exit
         for account, state in states.items()
         if state.color != "green"
     }
@@ -409,6 +421,23 @@ def refresh_readings(
 
     They are scored with the bundles of the publication readers see, not with one promoted since.
     """
+    found = read_afresh(workspace, settings, account_ids, as_of, now)
+    return {reading.account_id: reading for reading in found.readings.stored}
+
+
+@dataclass(frozen=True)
+class Afresh:
+    """Readings made for a question, and what they rest on."""
+
+    rules: Rulebook
+    past: Past
+    readings: Readings
+
+
+def read_afresh(
+    workspace: Workspace, settings: Settings, account_ids: Collection[str], as_of: date, now: datetime
+) -> Afresh:
+    """Read accounts as `refresh_readings` does, and return what the readings rest on beside them."""
     tables = read_tables(workspace, settings)
     recipe = load_recipe(workspace, CHURN)
     store = Store.open(settings.store_url)
@@ -421,7 +450,7 @@ def refresh_readings(
     spine = population(tables, rules.recipe, [as_of], account_ids=list(account_ids))
     matrix = build_matrix(tables, rules.features, spine)
     readings = read_accounts(rules, _accounts(tables, as_of), matrix, as_of, _midnight(as_of), now, past)
-    return {reading.account_id: reading for reading in readings.stored}
+    return Afresh(rules, past, readings)
 
 
 def _scored(

@@ -218,7 +218,7 @@ def _openings(
     now: datetime,
 ) -> list[ActionEvent]:
     known = {action.action_id for action in (*kept, *ended)}
-    held = _held_back(needs, states, kept, ended, rules, now)
+    held = held_back(needs, states, kept, ended, rules, now)
     opened = []
     for need in sorted(needs, key=lambda need: (_RANK[need.kind], -need.worth, need.account_id)):
         if (need.account_id, need.playbook) in held:
@@ -259,18 +259,19 @@ def _above(step: Step, rules: ActionRules) -> str:
     return above
 
 
-def _held_back(
+def held_back(
     needs: Sequence[Need],
     states: Mapping[str, HealthState],
     kept: Sequence[Action],
     ended: Sequence[Action],
     rules: ActionRules,
     now: datetime,
-) -> set[tuple[str, str]]:
-    """Return (account, playbook) pairs of needs that must wait for a cool-down; never those of red.
+) -> dict[tuple[str, str], str]:
+    """Return the (account, playbook) pairs of needs that must wait for a cool-down, each with the reason.
 
-    Yellow waits after work for the same account and reason, of an earlier episode, ended. What has a
-    cool-down of its own waits from the opening of the last such action, and while one is unfinished.
+    Yellow waits after work for the same account and reason, of an earlier episode, ended; red never
+    does. What has a cool-down of its own waits from the opening of the last such action, and while one is
+    unfinished.
     """
     reasons = {
         (action.account_id, rules.playbooks.by_id[action.playbook].reason)
@@ -284,18 +285,20 @@ def _held_back(
         key = (action.account_id, action.playbook)
         last[key] = max(last.get(key, action.opened_at), action.opened_at)
     unfinished = {(action.account_id, action.playbook) for action in kept}
-    held = set()
+    held = {}
     for need in needs:
         key = (need.account_id, need.playbook)
         if need.kind == "playbook":
             plan = rules.playbooks.by_id[need.playbook]
-            cooling = plan.color != "red" and (need.account_id, plan.reason) in reasons
+            if plan.color != "red" and (need.account_id, plan.reason) in reasons:
+                days = rules.playbooks.file.cool_down_days
+                held[key] = f"work for the same reason ended within the last {days} days"
         elif need.cool_down is not None:
-            cooling = key in unfinished or (key in last and last[key] > now - need.cool_down)
-        else:
-            cooling = False
-        if cooling:
-            held.add(key)
+            if key in unfinished:
+                held[key] = f"the same work, opened on {last[key]:%Y-%m-%d}, is not finished"
+            elif key in last and last[key] > now - need.cool_down:
+                again = last[key] + need.cool_down
+                held[key] = f"it was opened on {last[key]:%Y-%m-%d} and cools down until {again:%Y-%m-%d}"
     return held
 
 

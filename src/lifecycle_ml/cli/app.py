@@ -295,12 +295,30 @@ def explain(
 def actions(
     workspace: WorkspaceOption = Path(),
     owner: Annotated[str | None, typer.Option(help="Only this owner's.")] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            "--explain",
+            metavar="ACCOUNT",
+            help="Show instead which rules fired for this account, and why not.",
+        ),
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="With --explain: another date than the published one.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """List the open actions in the order in which they are worth doing."""
-    from lifecycle_ml.cli import readings
+    from lifecycle_ml.cli import readings, rulings
 
-    readings.actions(open_workspace(workspace)[1], owner, as_json=json)
+    opened = open_workspace(workspace)
+    if explain is not None:
+        day = None if as_of is None else parse_day(as_of)
+        rulings.explain_rules(*opened, explain, day, as_json=json)
+        return
+    if as_of is not None:
+        raise ConfigError("--as-of goes with --explain ACCOUNT; open actions are those of today.")
+    readings.actions(opened[1], owner, as_json=json)
 
 
 @app.command()

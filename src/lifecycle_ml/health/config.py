@@ -52,20 +52,36 @@ class Turn(NamedTuple):
     exit: float
 
 
-class Limits(Strict):
-    """Limits of risk, as multiples of the recipe's base rate or as probabilities."""
+class ColorLimits(Strict):
+    """Where red and yellow are entered and left."""
 
-    unit: Literal["times_base_rate", "probability"]
     red: Limit
     yellow: Limit
 
     @model_validator(mode="after")
-    def _in_order(self) -> Limits:
+    def _in_order(self) -> ColorLimits:
         if self.yellow.enter >= self.red.enter or self.yellow.exit >= self.red.exit:
             raise ValueError("yellow must be entered and left below red")
-        if self.unit == "probability" and self.red.enter >= 1:
+        return self
+
+
+class Limits(ColorLimits):
+    """Limits of risk, as multiples of the recipe's base rate or as probabilities."""
+
+    unit: Literal["times_base_rate", "probability"]
+    segments: Mapping[str, ColorLimits] = Field(default_factory=dict)
+    """Limits of their own for accounts of a segment, named as accounts.segment names it; same unit."""
+
+    @model_validator(mode="after")
+    def _probabilities_below_one(self) -> Limits:
+        every = (self, *self.segments.values())
+        if self.unit == "probability" and any(limits.red.enter >= 1 for limits in every):
             raise ValueError("a limit with unit probability lies below 1")
         return self
+
+    def of(self, segment: str | None) -> ColorLimits:
+        """Return the limits for accounts of a segment: its own, or those of all."""
+        return self if segment is None else self.segments.get(segment, self)
 
 
 class Fact(Strict):
@@ -149,14 +165,15 @@ class HealthConfig:
         """The ten health inputs by name, in their order."""
         return self.file.inputs
 
-    def limit(self, color: Literal["yellow", "red"], base_rate: float) -> Turn:
+    def limit(self, color: Literal["yellow", "red"], base_rate: float, segment: str | None = None) -> Turn:
         """Return the limits of `color` as probabilities, given the base rate of the recipe's population.
 
+        `segment` is the account's; one without limits of its own, or none, has those of all.
         m times a large base rate would lie beyond 1. There the chance of *staying* is divided by m instead,
         whichever is lower, so that a limit always leaves room above it. Where nobody has ever churned no
         limit means anything, and none is ever reached.
         """
-        limit: Limit = getattr(self.file.limits, color)
+        limit: Limit = getattr(self.file.limits.of(segment), color)
         if self.file.limits.unit == "probability":
             return Turn(limit.enter, limit.exit)
         if not base_rate > 0:

@@ -117,6 +117,7 @@ class _Reading:
     """One account today, as the machine sees it."""
 
     risk: float
+    segment: str | None
     reason: str
     facts: Mapping[str, bool | None]
     value: Callable[[str], float | None]
@@ -134,9 +135,10 @@ def next_states(
     """Return the state of every account of `scored` at `as_of`, in its order.
 
     `prior` are the states of the last publication before `as_of`; an account without one starts green, or at
-    the colour its facts call for. `scored` is the scored table (columns `risk`, `reason` and the
-    features); facts and criteria on columns it lacks are left out. `base_rate` is that of
-    the recipe's population, `recovers_when` and `choose_playbook` come from the playbooks.
+    the colour its facts call for. `scored` is the scored table (columns `risk`, `reason`, `segment` where
+    limits differ by it, and the features); facts and criteria on columns it lacks are left out.
+    `base_rate` is that of the recipe's population, `recovers_when` and `choose_playbook` come from the
+    playbooks.
     Raises: ConditionError for a fact whose values cannot be compared.
     """
     machine = _Machine(config, as_of, recovers_when, choose_playbook, base_rate, frozenset(scored.columns))
@@ -162,8 +164,8 @@ class _Machine:
         self._recovers_when = recovers_when
         self._criteria: dict[tuple[Color, str], tuple[Predicate, ...]] = {}
         self._columns = columns
-        self._red: Turn = config.limit("red", base_rate)
-        self._yellow: Turn = config.limit("yellow", base_rate)
+        self._base_rate = base_rate
+        self._turns: dict[str | None, dict[str, Turn]] = {}
 
     def step(self, prior: HealthState | None, reading: _Reading) -> HealthState:
         before = prior or HealthState(color="green", since=self._as_of)
@@ -203,11 +205,12 @@ class _Machine:
     def _runs(self, runs: Runs, reading: _Reading) -> Runs:
         if np.isnan(reading.risk):
             return runs
+        red, yellow = self._limit("red", reading), self._limit("yellow", reading)
         judged = (
-            reading.risk >= self._red.enter,
-            reading.risk < self._red.exit,
-            reading.risk >= self._yellow.enter,
-            reading.risk < self._yellow.exit,
+            reading.risk >= red.enter,
+            reading.risk < red.exit,
+            reading.risk >= yellow.enter,
+            reading.risk < yellow.exit,
         )
         since = (runs.over_red, runs.under_red, runs.over_yellow, runs.under_yellow)
         return Runs(
@@ -234,10 +237,10 @@ class _Machine:
 
     def _is_over(self, color: str, reading: _Reading) -> bool:
         """Tell whether today's own reading is over the limit: an unknown risk must not complete a run."""
-        return reading.risk >= (self._red if color == "red" else self._yellow).enter
+        return reading.risk >= self._limit(color, reading).enter
 
     def _words(self, color: str, since: date | None, reading: _Reading) -> str:
-        limit = (self._red if color == "red" else self._yellow).enter
+        limit = self._limit(color, reading).enter
         return (
             f"risk of churn {_percent(reading.risk)}, at or over the limit of {_percent(limit)} since {since}"
         )
@@ -316,7 +319,17 @@ class _Machine:
         return "green"
 
     def _is_under(self, color: Color, reading: _Reading) -> bool:
-        return reading.risk < (self._red if color == "red" else self._yellow).exit
+        return reading.risk < self._limit(color, reading).exit
+
+    def _limit(self, color: str, reading: _Reading) -> Turn:
+        """Return where a colour turns for this account's segment."""
+        segment = reading.segment
+        if segment not in self._turns:
+            colors: tuple[Literal["yellow", "red"], ...] = ("yellow", "red")
+            self._turns[segment] = {
+                each: self._config.limit(each, self._base_rate, segment) for each in colors
+            }
+        return self._turns[segment][color]
 
 
 def _percent(share: float) -> str:
@@ -338,17 +351,19 @@ def _readings(scored: pd.DataFrame, config: HealthConfig) -> list[tuple[str, _Re
         value = float(numbers[column][row])
         return None if np.isnan(value) else value
 
+    segments = scored["segment"] if "segment" in scored.columns else [None] * len(scored)
     return [
         (
             str(account_id),
             _Reading(
                 risk=float("nan") if pd.isna(risk) else float(risk),
+                segment=segment if isinstance(segment, str) else None,
                 reason=reason if isinstance(reason, str) else "unknown",
                 facts={name: values[row] for name, values in fired.items()},
                 value=partial(value_at, row),
             ),
         )
-        for row, (account_id, risk, reason) in enumerate(
-            zip(scored["account_id"], scored["risk"], scored["reason"], strict=True)
+        for row, (account_id, risk, segment, reason) in enumerate(
+            zip(scored["account_id"], scored["risk"], segments, scored["reason"], strict=True)
         )
     ]

@@ -58,7 +58,8 @@ def waits_for(document: dict[str, Any], past: Sequence[dict[str, Any]], workspac
     probability, lift = churn["probability"], churn["lift"]
     if probability is None or not lift:
         return f"Everything listed is met; {rule} as well."
-    limit = config.limit(health["color"], probability / lift).exit
+    segment = document["scorecard"]["account_segment"]
+    limit = config.limit(health["color"], probability / lift, segment).exit
     rule = f"the risk must stay under {words.percent(limit)} for {config.min_days} days"
     if probability >= limit:
         return f"Everything listed is met, but {rule}; it is {words.percent(probability)} today."
