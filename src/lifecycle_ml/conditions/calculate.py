@@ -29,7 +29,8 @@ _OF_ONE: dict[type[exp.Expr], Callable[[Numbers], Numbers]] = {
     exp.Abs: np.abs,
     exp.Round: lambda value: np.copysign(np.floor(np.abs(value) + 0.5), value),
 }
-_KNOWN: tuple[type[exp.Expr], ...] = (exp.Column, exp.Identifier, *_OF_ONE, *_OF_TWO)
+KNOWN: tuple[type[exp.Expr], ...] = (exp.Column, exp.Identifier, *_OF_ONE, *_OF_TWO)
+"""Nodes that are calculated, beside plain numbers."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Calculation:
 
         NaN is null: it propagates through + - * /, x / 0 is null, least and greatest pass it over.
         """
-        return _value(self.tree, values)
+        return value_of(self.tree, values)
 
 
 def parse_calculation(text: str, columns: Collection[str], where: str) -> Calculation:
@@ -59,7 +60,7 @@ def parse_calculation(text: str, columns: Collection[str], where: str) -> Calcul
     for node in tree.walk():
         plain = isinstance(node, exp.Literal) and not node.is_string
         digits = isinstance(node, exp.Round) and node.args.get("decimals") is not None
-        if digits or not (plain or isinstance(node, _KNOWN)):
+        if digits or not (plain or isinstance(node, KNOWN)):
             shown = node.sql(dialect="duckdb")
             raise ConditionError(
                 f"{where}: {shown!r} in {text!r} is not calculated; use + - * /, least, greatest, coalesce, "
@@ -68,15 +69,16 @@ def parse_calculation(text: str, columns: Collection[str], where: str) -> Calcul
     return Calculation(text, tuple(sorted({node.name for node in tree.find_all(exp.Column)})), tree)
 
 
-def _value(node: exp.Expr, values: Mapping[str, Numbers]) -> Numbers:
+def value_of(node: exp.Expr, values: Mapping[str, Numbers]) -> Numbers:
+    """Return the value of a tree made of `KNOWN` and plain numbers, as `Calculation.of` does."""
     if isinstance(node, exp.Column):
         return values[node.name]
     if isinstance(node, exp.Literal):
         return np.asarray(float(node.name))
     if (single := _OF_ONE.get(type(node))) is not None:
-        return single(_value(node.this, values))
+        return single(value_of(node.this, values))
     others = node.expressions or [node.expression]
-    found = _value(node.this, values)
+    found = value_of(node.this, values)
     for other in others:
-        found = _OF_TWO[type(node)](found, _value(other, values))
+        found = _OF_TWO[type(node)](found, value_of(other, values))
     return found

@@ -23,7 +23,7 @@ import pandas as pd
 from scipy.optimize import minimize
 from sklearn.model_selection import GroupKFold
 
-from lifecycle_ml.models.encoding import Floats
+from lifecycle_ml.models.encoding import Floats, sum_groups
 
 USUAL_WEIGHT = 1.5
 """Weight of every feature where nothing, or too little, was recorded: what leavers of four simulated
@@ -65,8 +65,9 @@ class Tail:
     def surprise(self, values: Floats) -> Floats:
         """Return how surprising each value is in the bad direction, 0 up to the median and where unknown."""
         share = np.interp(values, self.values, self.shares, right=RAREST)
-        share = np.clip(share, RAREST, 1.0)
-        return np.asarray(np.where(np.isnan(values), 0.0, np.maximum(np.log(0.5) - np.log(share), 0.0)))
+        found = np.maximum(np.log(0.5) - np.log(np.maximum(share, RAREST)), 0.0)
+        found[np.isnan(values)] = 0.0
+        return np.asarray(found)
 
 
 @dataclass(frozen=True)
@@ -180,21 +181,25 @@ class Causes:
 
         0 where it is null, no column, or no worse than the median of the accounts that stayed.
         """
-        found = np.zeros((len(matrix), len(self.features)))
+        found = np.zeros((len(self.features), len(matrix)))
+        names = [name for name in self.features if name in matrix]
+        block = matrix[names]
+        # all at once where they are plain floats: column by column costs more than the rest of one account
+        plain = all(kind == np.float64 for kind in block.dtypes)
+        columns = dict(zip(names, block.to_numpy().T, strict=True)) if plain else {}
         for at, (name, sign, tail) in enumerate(zip(self.features, self.signs, self.tails, strict=True)):
             if name in matrix:
-                found[:, at] = tail.surprise(sign * _numbers(matrix, name))
-        return found
+                found[at] = tail.surprise(sign * (columns[name] if plain else _numbers(matrix, name)))
+        return found.T
 
     def weigh(self, matrix: pd.DataFrame) -> Weighed:
         """Weigh the facts of every row."""
-        surprise = self.surprise(matrix) / self._size
-        members = np.zeros((len(self.weights), len(matrix), len(self.categories)))
-        members += self.offsets[:, None, :]
-        # feature by feature: as a matrix product the last bits would depend on how many rows are asked for
-        for at, place in enumerate(self.place):
-            members[:, :, place] += self.weights[:, at, None] * surprise[None, :, at]
-        return Weighed(self.features, surprise * self.weights.mean(axis=0), members)
+        surprise = (self.surprise(matrix) / self._size).T
+        groups = [np.flatnonzero(self.place == at) for at in range(len(self.categories))]
+        members = sum_groups(self.weights[:, :, None] * surprise, groups)
+        members += self.offsets[:, :, None]
+        values = (surprise * self.weights.mean(axis=0)[:, None]).T
+        return Weighed(self.features, values, members.swapaxes(1, 2))
 
     def _odds(self, surprise: Floats, weights: Floats, offsets: Floats) -> Floats:
         odds = np.tile(offsets, (len(surprise), 1))

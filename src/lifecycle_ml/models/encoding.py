@@ -195,9 +195,11 @@ def sum_groups(values: Floats, groups: Sequence[npt.NDArray[np.intp]]) -> Floats
     a batch; an empty group is 0.
     """
     found = np.zeros((*values.shape[:-2], len(groups), values.shape[-1]))
-    longest = max((len(group) for group in groups), default=0)
-    for step in range(longest):
+    for step in range(max((len(group) for group in groups), default=0)):
         at = [number for number, group in enumerate(groups) if len(group) > step]
         columns = [groups[number][step] for number in at]
-        found[..., at, :] += values[..., columns, :]
+        if step:
+            found[..., at, :] += values[..., columns, :]
+        else:
+            found[..., at, :] = values[..., columns, :]
     return found

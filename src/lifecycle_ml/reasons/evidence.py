@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 
 from lifecycle_ml.conditions.evaluate import evaluate
+from lifecycle_ml.conditions.logic import Answer, answer, is_numeric
 from lifecycle_ml.matrix.feature import USUAL, Feature
-from lifecycle_ml.reasons.sentences import counts, write_sentence
+from lifecycle_ml.reasons.sentences import Value, counts, write_sentence
 from lifecycle_ml.reasons.taxonomy import Taxonomy
 from lifecycle_ml.tables.schema import CATEGORIES
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from lifecycle_ml.conditions.parse import Condition
 
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
@@ -47,64 +51,125 @@ class Facts:
     met: Flags
     unmet: Flags
 
+    def of(self, rows: Flags) -> Facts:
+        """Return some of the rows."""
+        return Facts(self.required[rows], self.outright[rows], self.met[rows], self.unmet[rows])
 
-def judge(matrix: pd.DataFrame, features: Sequence[Feature], taxonomy: Taxonomy) -> Facts:
-    """Evaluate every condition of the taxonomy on every row, in one query.
 
-    `met` and `unmet` have one column for each of `features`. A column the matrix lacks is null throughout.
+def read_numbers(matrix: pd.DataFrame) -> dict[str, Floats]:
+    """Return every column of numbers or yes/no as floats, (rows,) each, NaN for null; texts are left out."""
+    kinds = {str(name): kind for name, kind in matrix.dtypes.items()}
+    plain = [name for name, kind in kinds.items() if kind == np.float64]
+    found: dict[str, Floats] = dict(zip(plain, matrix[plain].to_numpy().T, strict=True))
+    for name, kind in kinds.items():
+        if name not in found and pd.api.types.is_numeric_dtype(kind):
+            found[name] = matrix[name].to_numpy(dtype=float, na_value=np.nan)
+    return found
+
+
+def judge(
+    matrix: pd.DataFrame, numbers: Mapping[str, Floats], features: Sequence[Feature], taxonomy: Taxonomy
+) -> Facts:
+    """Evaluate every condition of the taxonomy on every row; those over texts in one query.
+
+    `numbers` are the columns of `matrix` that hold numbers (`read_numbers`). `met` and `unmet` have one
+    column for each of `features`. A column the matrix lacks is null throughout.
     """
     asked = {f"required {name}": item for name, item in taxonomy.required.items()}
     asked |= {f"outright {name}": item for name, item in taxonomy.outright.items()}
     asked |= {f"part {n}": item.condition for n, item in enumerate(taxonomy.comparisons)}
-    columns = sorted({column for item in asked.values() for column in item.columns})
-    table = pa.table(
-        {
-            name: pa.array(matrix[name], from_pandas=True) if name in matrix else pa.nulls(len(matrix))
-            for name in columns
-        }
-    )
-    answers = evaluate(asked, table)
-    true = {key: answers[key].to_numpy(dtype=bool, na_value=False) for key in answers}
+    answers = _answers(asked, matrix, numbers)
+    true = {key: found[0] for key, found in answers.items()}
     nothing = np.zeros(len(matrix), dtype=bool)
     position = {(feature.category, feature.name): at for at, feature in enumerate(features)}
-    met = np.zeros((len(matrix), len(features)), dtype=bool)
+    met = np.zeros((len(features), len(matrix)), dtype=bool)
     told = np.zeros_like(met)
     for n, item in enumerate(taxonomy.comparisons):
         for name in item.features:
             at = position.get((item.category, name))
             if at is not None:
-                met[:, at] |= true[f"part {n}"]
-                told[:, at] |= answers[f"part {n}"].notna().to_numpy()
+                is_true, is_false = answers[f"part {n}"]
+                met[at] |= is_true
+                told[at] |= is_true | is_false
     return Facts(
         required=np.column_stack([true[f"required {name}"] for name in CATEGORIES]),
         outright=np.column_stack([true.get(f"outright {name}", nothing) for name in CATEGORIES]),
-        met=met,
-        unmet=told & ~met,
+        met=met.T,
+        unmet=(told & ~met).T,
     )
+
+
+def _answers(
+    asked: Mapping[str, Condition], matrix: pd.DataFrame, numbers: Mapping[str, Floats]
+) -> dict[str, Answer]:
+    """Say where each condition is true, and where false."""
+    nulls = np.full(len(matrix), np.nan)
+    values = {
+        name: numbers.get(name, nulls)
+        for item in asked.values()
+        for name in item.columns
+        if name in numbers or name not in matrix
+    }
+    found: dict[str, Answer] = {}
+    others: dict[str, Condition] = {}
+    for key, item in asked.items():
+        if is_numeric(item) and all(name in values for name in item.columns):
+            found[key] = answer(item, values)
+        else:
+            others[key] = item
+    if others:
+        columns = sorted({column for item in others.values() for column in item.columns})
+        table = pa.table(
+            {
+                name: pa.array(matrix[name], from_pandas=True) if name in matrix else pa.nulls(len(matrix))
+                for name in columns
+            }
+        )
+        said = evaluate(others, table)
+        for key in others:
+            true = said[key].to_numpy(dtype=bool, na_value=False)
+            found[key] = true, ~said[key].to_numpy(dtype=bool, na_value=True)
+    return found
 
 
 @dataclass(frozen=True)
 class Signs:
-    """The features that may be quoted, with their values, for every row; (rows, features) throughout.
+    """The features that may be quoted, with their values, for every row; (features, rows) throughout.
 
+    `numbers` and `usual` are NaN where null; `texts` are the values of features that are texts, by place.
     `relative` is the contribution compared with retained accounts, NaN where the model does not use the
     feature or rules serve. `drive` is what the feature does for its category: its weight of evidence plus
     that contribution, NaN where neither is known. `bad` and `good`: the value itself stands on that side,
-    whatever the model says.
+    whatever the model says. `places`: the features of each category.
     """
 
     features: tuple[Feature, ...]
-    values: tuple[list[Any], ...]
-    usual: tuple[list[Any], ...]
+    places: Mapping[str, Sequence[int]]
+    numbers: Floats
+    usual: Floats
+    texts: Mapping[int, Sequence[str | None]]
     relative: Floats
     drive: Floats
     met: Flags
     bad: Flags
     good: Flags
 
+    def value(self, at: int, row: int) -> Value:
+        """Return the value of a feature in a row, None where null."""
+        if at in self.texts:
+            return self.texts[at][row]
+        number = float(self.numbers[at, row])
+        return None if math.isnan(number) else number
+
+    def past(self, at: int, row: int) -> float | None:
+        """Return what is usual for the account, None where nothing is known."""
+        number = float(self.usual[at, row])
+        return None if math.isnan(number) else number
+
 
 def read_signs(
     matrix: pd.DataFrame,
+    numbers: Mapping[str, Floats],
     features: Sequence[Feature],
     relative: Floats,
     facts: Facts,
@@ -115,61 +180,78 @@ def read_signs(
 
     A feature named in its category's evidence stands on the bad side where a comparison is true and on the
     good side where none is. Any other is compared with the account's own past, else with the median of the
-    accounts the model learned from (`ranges`: 10th, 50th and 90th percentile).
+    accounts the model learned from (`ranges`: 10th, 50th and 90th percentile). `relative` and `weight` are
+    (features, rows).
     """
-    shape = (len(matrix), len(features))
-    bad, good = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    values, usual = [], []
-    for at, feature in enumerate(features):
-        column = matrix[feature.name]
-        before = matrix.get(feature.name + USUAL)
-        values.append(_plain(column))
-        usual.append([None] * len(matrix) if before is None else _plain(before))
-        worse, better = _side(feature, column, before, ranges.get(feature.name))
-        bad[:, at] = facts.met[:, at] | (worse & ~facts.unmet[:, at])
-        good[:, at] = (better | facts.unmet[:, at]) & ~facts.met[:, at]
+    nulls = np.full(len(matrix), np.nan)
+    values = _stacked([numbers.get(feature.name, nulls) for feature in features], len(matrix))
+    usual = _stacked([numbers.get(feature.name + USUAL, nulls) for feature in features], len(matrix))
+    texts = {
+        at: [None if missing else str(text) for text, missing in zip(column, column.isna(), strict=True)]
+        for at, feature in enumerate(features)
+        if feature.name not in numbers
+        for column in [matrix[feature.name]]
+    }
+    present = ~np.isnan(values)
+    for at, words in texts.items():
+        present[at] = [text is not None for text in words]
+    worse, better = _sides(features, values, usual, present, ranges)
+    met, unmet = facts.met.T, facts.unmet.T
     drive = relative
     if weight is not None:
         drive = np.where(np.isnan(relative), weight, relative + np.where(np.isnan(weight), 0.0, weight))
-    return Signs(tuple(features), tuple(values), tuple(usual), relative, drive, facts.met, bad, good)
+    places: dict[str, list[int]] = {}
+    for at, feature in enumerate(features):
+        places.setdefault(feature.category, []).append(at)
+    return Signs(
+        features=tuple(features),
+        places=places,
+        numbers=values,
+        usual=usual,
+        texts=texts,
+        relative=relative,
+        drive=drive,
+        met=met,
+        bad=met | (worse & ~unmet),
+        good=(better | unmet) & ~met,
+    )
 
 
-def _plain(column: pd.Series) -> list[Any]:
-    if not pd.api.types.is_numeric_dtype(column):
-        return [None if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)]
-    return [None if value != value else value for value in column.astype(float).tolist()]  # noqa: PLR0124
+def _stacked(columns: Sequence[Floats], rows: int) -> Floats:
+    return np.stack(columns) if columns else np.empty((0, rows))
 
 
-def _side(
-    feature: Feature,
-    column: pd.Series,
-    before: pd.Series | None,
-    spread: tuple[float, float, float] | None,
+def _sides(
+    features: Sequence[Feature],
+    values: Floats,
+    usual: Floats,
+    present: Flags,
+    ranges: Mapping[str, tuple[float, float, float]],
 ) -> tuple[Flags, Flags]:
-    present = column.notna().to_numpy()
-    neither = np.zeros(len(column), dtype=bool)
+    """Say where a value stands on the bad side, and where on the good one: (features, rows)."""
+
+    def each(flags: Iterable[bool]) -> Flags:
+        return np.fromiter(flags, dtype=bool, count=len(features))[:, None]
+
+    raises = each(feature.direction == "raises" for feature in features)
+    # A channel has no better and worse; only its contribution speaks.
+    neutral = each(feature.is_text or feature.direction == "none" for feature in features)
     # "No business review on record" is a fact; whether it is a bad one only the contribution says.
-    worse_if_null = ~present if feature.null_means == "none" and feature.says_null is not None else neither
-    if feature.is_text or feature.direction == "none":
-        # A channel has no better and worse; only its contribution speaks.
-        return present | worse_if_null, neither
-    value = column.to_numpy(dtype=float)
-    past = np.full(len(column), np.nan) if before is None else before.to_numpy(dtype=float)
-    if feature.unit == "ratio":
-        # Compared with itself: below one it fell.
-        past = np.where(np.isnan(past), 1.0, past)
-    raises = feature.direction == "raises"
-    with np.errstate(invalid="ignore"):
-        far = np.maximum(CLEARLY_WORSE * past, 0.5 if counts(feature.unit) else 0.0)
-        worse, better = (
-            (value >= past + far, value <= past) if raises else (value <= past - far, value >= past)
-        )
-        if spread is not None:
-            middle = spread[1]
-            worse |= np.isnan(past) & (value >= middle if raises else value <= middle)
-            better |= np.isnan(past) & (value <= middle if raises else value >= middle)
-        # None of a bad thing is never bad, none of a good thing never good.
-        return (worse & (value > 0) if raises else worse) | worse_if_null, better & (raises | (value > 0))
+    told_if_null = each(item.null_means == "none" and item.says_null is not None for item in features)
+    # Compared with itself: below one it fell.
+    ratio = each(feature.unit == "ratio" for feature in features)
+    least = np.array([0.5 if counts(feature.unit) else 0.0 for feature in features])[:, None]
+    middle = np.array([ranges[item.name][1] if item.name in ranges else np.nan for item in features])[:, None]
+    past = np.where(ratio & np.isnan(usual), 1.0, usual)
+    sign = np.where(raises, 1.0, -1.0)
+    value, before, between = sign * values, sign * past, sign * middle
+    no_past = np.isnan(past)
+    worse = (value >= before + np.maximum(CLEARLY_WORSE * past, least)) | (no_past & (value >= between))
+    better = (value <= before) | (no_past & (value <= between))
+    # None of a bad thing is never bad, none of a good thing never good.
+    some = values > 0
+    worse, better = worse & (some | ~raises), better & (some | raises)
+    return np.where(neutral, present, worse) | (told_if_null & ~present), better & ~neutral
 
 
 def quote_evidence(signs: Signs, row: int, category: int, *, outright: bool = False) -> list[dict[str, Any]]:
@@ -183,16 +265,16 @@ def quote_evidence(signs: Signs, row: int, category: int, *, outright: bool = Fa
     strong: list[tuple[bool, float, int]] = []
     silent: list[tuple[bool, float, int]] = []
     against: list[tuple[bool, float, int]] = []
-    for at, feature in enumerate(signs.features):
-        if feature.category != name or not signs.bad[row, at]:
+    for at in signs.places.get(name, ()):
+        if not signs.bad[at, row]:
             continue
-        if feature.sentence(signs.values[at][row]) is None:
+        if signs.features[at].sentence(signs.value(at, row)) is None:
             continue  # a true comparison of what is usual alone, of a value that is not known, says nothing
-        push = float(signs.drive[row, at])
+        push = float(signs.drive[at, row])
         if push > 0:
-            strong.append((not (outright and signs.met[row, at]), -push, at))
-        elif signs.met[row, at]:
-            (silent if np.isnan(push) else against).append((False, 0.0 if np.isnan(push) else -push, at))
+            strong.append((not (outright and signs.met[at, row]), -push, at))
+        elif signs.met[at, row]:
+            (silent if math.isnan(push) else against).append((False, 0.0 if math.isnan(push) else -push, at))
     chosen = sorted(strong) + silent
     if not chosen or outright:
         chosen = sorted(chosen + sorted(against), key=lambda item: item[0])
@@ -201,17 +283,17 @@ def quote_evidence(signs: Signs, row: int, category: int, *, outright: bool = Fa
 
 
 def _piece(signs: Signs, row: int, at: int) -> dict[str, Any] | None:
-    feature, value, usual = signs.features[at], signs.values[at][row], signs.usual[at][row]
+    feature, value, usual = signs.features[at], signs.value(at, row), signs.past(at, row)
     says = write_sentence(feature, value, usual)
     if says is None:
         return None
-    push = signs.relative[row, at]
+    push = float(signs.relative[at, row])
     return {
         "feature": feature.name,
         "value": _tidy(value),
         "usual": _tidy(usual),
         "unit": feature.unit,
-        "contribution": None if np.isnan(push) else round(float(push), 4),
+        "contribution": None if math.isnan(push) else round(push, 4),
         "says": says,
     }
 
@@ -231,14 +313,15 @@ def quote_in_favour(signs: Signs, row: int, named: Iterable[str]) -> list[dict[s
     """
     spoken = set(named)
     found: list[dict[str, str]] = []
-    pushes = signs.relative[row]
-    for at in np.argsort(np.where(np.isnan(pushes), np.inf, pushes), kind="stable").tolist():
+    pushes = signs.relative[:, row]
+    helpful = np.flatnonzero(signs.good[:, row] & (pushes < -NOTICEABLE))
+    for at in helpful[np.argsort(pushes[helpful], kind="stable")].tolist():
         feature = signs.features[at]
-        if len(found) == SENTENCES or not pushes[at] < -NOTICEABLE:
+        if len(found) == SENTENCES:
             break
-        if feature.category in spoken or not signs.good[row, at]:
+        if feature.category in spoken:
             continue
-        says = write_sentence(feature, signs.values[at][row], signs.usual[at][row])
+        says = write_sentence(feature, signs.value(at, row), signs.past(at, row))
         if says is not None:
             spoken.add(feature.category)
             found.append({"says": says})
@@ -254,15 +337,15 @@ def quote_better_than_usual(signs: Signs, row: int, named: Iterable[str]) -> lis
     spoken = set(named)
     ranked = []
     for at, feature in enumerate(signs.features):
-        value, usual = signs.values[at][row], signs.usual[at][row]
-        if isinstance(value, float) and isinstance(usual, float) and signs.good[row, at] and usual > 0:
+        value, usual = signs.value(at, row), signs.past(at, row)
+        if isinstance(value, float) and usual is not None and signs.good[at, row] and usual > 0:
             gain = value / usual if feature.direction == "lowers" else usual / max(value, usual / 10)
             if gain >= CLEARLY:
                 ranked.append((-gain, at))
     found: list[dict[str, str]] = []
     for _, at in sorted(ranked):
         feature = signs.features[at]
-        says = write_sentence(feature, signs.values[at][row], signs.usual[at][row])
+        says = write_sentence(feature, signs.value(at, row), signs.past(at, row))
         if says is not None and feature.category not in spoken and len(found) < SENTENCES:
             spoken.add(feature.category)
             found.append({"says": says})

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from lifecycle_ml.matrix.feature import CONTEXT, Feature
+from lifecycle_ml.models.encoding import sum_groups
 from lifecycle_ml.reasons.evidence import (
     Signs,
     judge,
     quote_better_than_usual,
     quote_evidence,
     quote_in_favour,
+    read_numbers,
     read_signs,
 )
 from lifecycle_ml.reasons.taxonomy import DATA_GAP, UNKNOWN, Taxonomy
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 
     from lifecycle_ml.reasons.evidence import Facts, Flags, Floats
 
-CHUNK = 5_000
-"""Rows explained at once: ten members x 5,000 rows x 100 features are 40 MB."""
+CHUNK = 4_000
+"""Rows explained at once: ten members x 4,000 rows x 160 features are 51 MB."""
 
 REASONS = 3
 """Reasons an account may carry."""
@@ -172,12 +174,20 @@ def explain(
     parts = []
     for start in range(0, len(matrix), chunk):
         rows = matrix.iloc[start : start + chunk].reset_index(drop=True)
+        numbers = read_numbers(rows)
         weighed = (
-            _weightless(rows) if by_rules else _weigh(bundle, rows, defined, group[start : start + chunk], at)
+            _weightless(rows)
+            if by_rules
+            else _weigh(bundle, rows, numbers, defined, group[start : start + chunk], at)
         )
-        parts.append(_explain_rows(weighed, rows, defined, taxonomy, bundle.ranges, asked, by_rules=by_rules))
+        part = _explain_rows(
+            weighed, rows, numbers, defined, taxonomy, bundle.ranges, asked, by_rules=by_rules
+        )
+        parts.append(part if keep_relative else part.slim())
     if not parts:
-        parts.append(_explain_rows(_weightless(matrix), matrix, defined, taxonomy, {}, asked, by_rules=True))
+        parts.append(
+            _explain_rows(_weightless(matrix), matrix, {}, defined, taxonomy, {}, asked, by_rules=True)
+        )
     return Explanations(
         keys=matrix[["account_id", "as_of"]].reset_index(drop=True),
         horizon=at,
@@ -220,6 +230,11 @@ class _Part:
     reasons: list[list[dict[str, Any]]]
     in_favour: list[list[dict[str, str]]]
 
+    def slim(self) -> _Part:
+        """Return it without what is kept by feature, which would add up over the chunks."""
+        none = np.empty((len(self.first), 0))
+        return replace(self, weighed=replace(self.weighed, relative=none, facts=None))
+
 
 def _stack(arrays: Iterable[Floats]) -> Floats:
     return np.concatenate(list(arrays))
@@ -237,57 +252,65 @@ def _segments(matrix: pd.DataFrame, segments: pd.Series | None) -> NDArray[np.ob
 
 
 def _weigh(
-    bundle: Served, rows: pd.DataFrame, features: Sequence[Feature], group: NDArray[np.object_], horizon: int
+    bundle: Served,
+    rows: pd.DataFrame,
+    numbers: Mapping[str, Floats],
+    features: Sequence[Feature],
+    group: NDArray[np.object_],
+    horizon: int,
 ) -> _Weighed:
     found = bundle.contributions(rows, horizon)
     names = found.columns
     by_name = {feature.name: feature for feature in features}
     # The horizon is an input of the model without being a feature: what it contributes is context.
     categories = [by_name[name].category if name in by_name else CONTEXT for name in names]
-    reference = np.empty_like(found.values)
+    # (columns, rows) from here on: what is done column by column runs along memory
+    values, members = found.values.T, found.members.swapaxes(1, 2)
+    reference = np.empty_like(values)
     reference_margin = np.empty(len(rows))
     codes, distinct = pd.factorize(group, use_na_sentinel=False)
     for code, segment in enumerate(distinct):
         of_segment = codes == code
         mean = bundle.reference(horizon, None if pd.isna(segment) else str(segment))
-        reference[of_segment] = mean
+        reference[:, of_segment] = mean[:, None]
         reference_margin[of_segment] = found.base + float(np.sum(mean))
-    relative = found.values - reference
+    relative = values - reference
     missing = np.zeros(relative.shape, dtype=bool)
     for at, name in enumerate(names):
         if name in by_name and by_name[name].null_means == "unknown" and name in rows:
-            missing[:, at] = rows[name].isna().to_numpy()
-    sums, context = _sum_categories(relative, missing, categories)
-    gap = _sum_columns(np.where(missing, relative, 0.0), range(relative.shape[1]))
+            missing[at] = np.isnan(numbers[name]) if name in numbers else rows[name].isna().to_numpy()
+    groups = _places(categories)
+    # the sums of the eleven, then context, then what is missing
+    parts = sum_groups(np.where(missing, 0.0, relative), groups)
+    gap = _sum_columns(sum_groups(np.where(missing, relative, 0.0), groups).T, range(len(groups)))
+    sums = parts[:-1]
     facts = None if bundle.causes is None else bundle.causes.weigh(rows)
     weights = np.zeros((1, len(rows), len(CATEGORIES))) if facts is None else facts.members
-    shares = _share(sums + _sum_members(weights) / len(weights))
+    shares = _share(sums.T + _sum_members(weights) / len(weights))
+    odds = sum_groups(np.where(missing, 0.0, members - reference), groups[:-1])
+    odds += weights.swapaxes(1, 2)[np.arange(len(members)) % len(weights)]
     leads = np.zeros((len(rows), len(CATEGORIES)))
-    for number, member in enumerate(found.members):
-        member_sums, _ = _sum_categories(member - reference, missing, categories)
-        odds = member_sums + weights[number % len(weights)]
-        leads[np.arange(len(rows)), odds.argmax(axis=1)] += 1
+    every = np.arange(len(rows))
+    for first in odds.argmax(axis=1):
+        leads[every, first] += 1
     return _Weighed(
         columns=names,
-        relative=relative,
-        sums=sums,
-        context=context,
+        relative=relative.T,
+        sums=sums.T,
+        context=parts[-1],
         gap=gap,
         margin=np.asarray(found.margin, dtype=float),
         reference_margin=reference_margin,
         shares=shares,
-        stability=leads / max(len(found.members), 1),
+        stability=leads / max(len(members), 1),
         facts=facts,
     )
 
 
-def _sum_categories(relative: Floats, missing: Flags, categories: Sequence[str]) -> tuple[Floats, Floats]:
-    present = np.where(missing, 0.0, relative)
-    places: dict[str, list[int]] = {name: [] for name in (*CATEGORIES, CONTEXT)}
-    for at, category in enumerate(categories):
-        places[category].append(at)
-    sums = [_sum_columns(present, places[name]) for name in CATEGORIES]
-    return np.column_stack(sums), _sum_columns(present, places[CONTEXT])
+def _places(categories: Sequence[str]) -> list[NDArray[np.intp]]:
+    """Return the columns of each of the eleven categories, then those of context."""
+    found = np.asarray(categories)
+    return [np.flatnonzero(found == name) for name in (*CATEGORIES, CONTEXT)]
 
 
 def _sum_members(values: Floats) -> Floats:
@@ -321,6 +344,7 @@ def _weightless(rows: pd.DataFrame) -> _Weighed:
 def _explain_rows(
     weighed: _Weighed,
     rows: pd.DataFrame,
+    numbers: Mapping[str, Floats],
     features: Sequence[Feature],
     taxonomy: Taxonomy,
     ranges: Mapping[str, tuple[float, float, float]],
@@ -329,33 +353,52 @@ def _explain_rows(
     by_rules: bool,
 ) -> _Part:
     quotable = [item for item in features if item.category in CATEGORIES and item.name in rows]
-    facts = judge(rows, quotable, taxonomy)
+    facts = judge(rows, numbers, quotable, taxonomy)
     order, count = _rank(weighed, facts, quotable, taxonomy, by_rules=by_rules)
     places = order[:, :REASONS].tolist()
     counts = count.tolist()
     first = np.array(
         [CATEGORIES[row[0]] if n else UNKNOWN for row, n in zip(places, counts, strict=True)], object
     )
-    quoted = [asked is None or account in asked for account in rows["account_id"]]
-    relative = _spread(weighed.columns, weighed.relative, quotable, len(rows))
-    said = weighed.facts
-    weight = None if said is None else _spread(said.features, said.values, quotable, len(rows))
-    signs = read_signs(rows, quotable, relative, facts, ranges, weight)
+    # evidence is looked for only where it is asked for
+    quoted = np.array([asked is None or account in asked for account in rows["account_id"]], dtype=bool)
+    place_of = np.where(quoted, np.cumsum(quoted) - 1, -1).tolist()
+    signs = _signs_of(weighed, rows, numbers, quotable, facts, ranges, quoted)
     favour = quote_better_than_usual if by_rules else quote_in_favour
     reasons, in_favour = [], []
-    for row in range(len(rows)):
+    for row, at in enumerate(place_of):
         chosen = places[row][: counts[row]]
-        named = [CATEGORIES[place] for place in chosen]
-        wants = quoted[row]
         reasons.append(
             [
-                _reason(weighed, signs if wants else None, facts, row, place, taxonomy, by_rules=by_rules)
+                _reason(
+                    weighed, signs if at >= 0 else None, facts, row, at, place, taxonomy, by_rules=by_rules
+                )
                 for place in chosen
             ]
             or [_unknown(taxonomy)]
         )
-        in_favour.append(favour(signs, row, named) if wants else [])
+        in_favour.append(favour(signs, at, [CATEGORIES[place] for place in chosen]) if at >= 0 else [])
     return _Part(weighed, first, reasons, in_favour)
+
+
+def _signs_of(
+    weighed: _Weighed,
+    rows: pd.DataFrame,
+    numbers: Mapping[str, Floats],
+    quotable: Sequence[Feature],
+    facts: Facts,
+    ranges: Mapping[str, tuple[float, float, float]],
+    quoted: Flags,
+) -> Signs:
+    """Read the signs of some of the rows."""
+    relative = _spread(weighed.columns, weighed.relative[quoted], quotable)
+    said = weighed.facts
+    weight = None if said is None else _spread(said.features, said.values[quoted], quotable)
+    if not quoted.all():
+        rows = rows[quoted]
+        numbers = {name: values[quoted] for name, values in numbers.items()}
+        facts = facts.of(quoted)
+    return read_signs(rows, numbers, quotable, relative, facts, ranges, weight)
 
 
 def _rank(
@@ -385,13 +428,12 @@ def _rank(
     return order, np.where(clear, np.minimum(nameable.sum(axis=1), REASONS), 0)
 
 
-def _spread(columns: Sequence[str], values: Floats, quotable: Sequence[Feature], rows: int) -> Floats:
-    """Lay values of some columns out over the quotable features; NaN for those that have none."""
+def _spread(columns: Sequence[str], values: Floats, quotable: Sequence[Feature]) -> Floats:
+    """Lay values (rows, columns) out over the quotable features, (features, rows); NaN where it has none."""
     place = {name: at for at, name in enumerate(columns)}
-    spread = np.full((rows, len(quotable)), np.nan)
-    for at, feature in enumerate(quotable):
-        if feature.name in place:
-            spread[:, at] = values[:, place[feature.name]]
+    spread = np.full((len(quotable), len(values)), np.nan)
+    known = [at for at, feature in enumerate(quotable) if feature.name in place]
+    spread[known] = values.T[[place[quotable[at].name] for at in known]]
     return spread
 
 
@@ -400,11 +442,13 @@ def _reason(
     signs: Signs | None,
     facts: Facts,
     row: int,
+    at: int,
     place: int,
     taxonomy: Taxonomy,
     *,
     by_rules: bool,
 ) -> dict[str, Any]:
+    """Write a reason; `at` is the row's place among those that `signs` were read of."""
     name = CATEGORIES[place]
     entry = taxonomy[name]
     outright = bool(facts.outright[row, place])
@@ -414,7 +458,7 @@ def _reason(
         "share": None if by_rules else round(float(weighed.shares[row, place]), 4),
         "stability": None if by_rules else round(float(weighed.stability[row, place]), 4),
         "owner_role": entry.owner_role,
-        "evidence": [] if signs is None else quote_evidence(signs, row, place, outright=outright),
+        "evidence": [] if signs is None else quote_evidence(signs, at, place, outright=outright),
     }
 
 
