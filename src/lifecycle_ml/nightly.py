@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 
 from lifecycle_ml.actions.checkpoints import renewal_of
+from lifecycle_ml.actions.hold_out import SALT
 from lifecycle_ml.actions.plan import Action, ActionEvent, ended_in_episode, plan_actions
 from lifecycle_ml.actions.rulebook import ActionRules
 from lifecycle_ml.actions.stages import stages_of
@@ -282,6 +283,7 @@ class _Run:
             ended,
             actions,
             now,
+            self.store.secret(SALT),
         )
 
 

@@ -6,12 +6,20 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal
+from typing import Final, Literal
 
 Kind = Literal["playbook", "checkpoint", "trigger", "renewal_data", "stage"]
-Status = Literal["open", "over_capacity", "snoozed", "done", "dismissed", "closed"]
+Status = Literal["open", "over_capacity", "snoozed", "held_out", "done", "dismissed", "closed"]
 UNFINISHED: tuple[Status, ...] = ("open", "over_capacity", "snoozed")
-EventKind = Literal["opened", "closed", "escalated", "done", "dismissed", "snoozed", "assigned", "woken"]
+"""What somebody still has to do."""
+LIVE: tuple[Status, ...] = (*UNFINISHED, "held_out")
+"""What has not ended: also accounts left alone on purpose, for whom nobody has anything to do."""
+EventKind = Literal[
+    "opened", "held_out", "closed", "escalated", "done", "dismissed", "snoozed", "assigned", "woken"
+]
+Arm = Literal["offered", "held_out"]
+HOLD_OUT: Final = "hold-out"
+"""The step of what stands for a need left alone on purpose; no step of a workspace can be called so."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,8 @@ class Action:
     `escalates_to` and `escalates_at` are the next escalation still to come; once the highest role has been
     told, or the action is finished, `escalates_at` is None. `arr_kept_per_hour` is the ARR this work is
     expected to keep, or to add, per hour spent. `hours` is what it takes of its owner's week.
-    `snoozed_until` is set exactly while the status is snoozed.
+    `snoozed_until` is set exactly while the status is snoozed. While it is held_out the action stands for
+    work nobody is to do: it has no due date, takes no hours and escalates to nobody.
     """
 
     action_id: str
@@ -45,14 +54,39 @@ class Action:
 
 
 @dataclass(frozen=True)
+class Assignment:
+    """What was decided for one account when a playbook or trigger called for it.
+
+    `since` begins the episode and `at` is the recorded now of the run that decided. `share` is the chance it
+    had of being held out; 0 where it was never to be, and `spared` says why then. `expected` is the
+    probability (0..1) of the outcome as scored that day, None where it cannot be told; `arr` likewise.
+    """
+
+    account_id: str
+    playbook: str
+    kind: Kind
+    since: date
+    at: datetime
+    arm: Arm
+    share: float
+    spared: str | None
+    expected: float | None
+    arr: float | None
+
+
+@dataclass(frozen=True)
 class ActionEvent:
-    """What happened to an action, the action as it stands afterwards, why, and who did it."""
+    """What happened to an action, the action as it stands afterwards, why, and who did it.
+
+    `assignment` comes with the first event of a need that a hold-out is, or could have been, drawn for.
+    """
 
     kind: EventKind
     at: datetime
     action: Action
     because: str = ""
     by: str = "lifecycle"
+    assignment: Assignment | None = None
 
 
 def action_id_of(account_id: str, playbook: str, step: str, since: date) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from lifecycle_ml.actions.action import Action, Status
+from lifecycle_ml.actions.action import HOLD_OUT, Action, Status
 from lifecycle_ml.actions.needs import Need
 from lifecycle_ml.actions.rulebook import WEEK
 from lifecycle_ml.actions.steps import Step
@@ -32,7 +32,10 @@ class Desk:
         self._expansion = Counter(
             action.owner
             for action in (*kept, *ended)
-            if action.kind == "trigger" and action.opened_at > now - WEEK and action.owner is not None
+            if action.kind == "trigger"
+            and action.step != HOLD_OUT
+            and action.opened_at > now - WEEK
+            and action.owner is not None
         )
 
     def wake(self, action: Action) -> Status:
@@ -64,6 +67,12 @@ class Desk:
             self._take(need, step, owner, 1)
             given.append((owner, "open"))
         return given
+
+    def take_back(self, need: Need, steps: Sequence[tuple[Step, str | None]], given: Sequence[Given]) -> None:
+        """Return the hours of what `give` gave out a moment ago: the account is held out."""
+        for (step, _), (owner, status) in zip(steps, given, strict=True):
+            if status == "open":
+                self._take(need, step, owner, -1)
 
     def _owner(self, need: Need, step: Step, named: str | None) -> tuple[str, str] | None:
         """Return the role whose hours count and the person who does a step; None: nobody can now."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from lifecycle_ml.actions.action import UNFINISHED, Action, ActionEvent
+from lifecycle_ml.actions.action import LIVE, Action, ActionEvent
 from lifecycle_ml.errors import LifecycleError
 
 LONGEST_SNOOZE: Final = timedelta(days=90)
@@ -52,13 +52,19 @@ Word = Complete | Dismiss | Snooze | Assign
 def apply_word(action: Action, word: Word, by: str, at: datetime) -> ActionEvent:
     """Return what a person's word makes of an action; `at` is naive UTC.
 
-    Completing and dismissing finish it. A snoozed action neither escalates nor comes up before it wakes, and
+    Completing and dismissing finish it; a held-out action can only be dismissed, which ends the hold-out: the
+    next run opens the work. A snoozed action neither escalates nor comes up before it wakes, and
     the first run after that wakes it. Work that somebody takes over is no longer over capacity.
 
     Raises: ActionError if the action is finished, the reason or owner is empty, or the time to wake does not
     lie within the next 90 days.
     """
-    if action.status not in UNFINISHED:
+    if action.status == "held_out" and not isinstance(word, Dismiss):
+        raise ActionError(
+            f"action {action.action_id} is held out: nothing is to be done, so that an effect can be "
+            "measured. To end that, dismiss it with a reason; the next run then opens the work."
+        )
+    if action.status not in LIVE:
         raise ActionError(
             f"action {action.action_id} is already {action.status}; only unfinished actions can be changed."
         )

@@ -11,6 +11,7 @@ import pandas as pd
 
 from lifecycle_ml.actions.action import Kind, action_id_of
 from lifecycle_ml.actions.checkpoints import DATA, PREFIX, Renewal, Renewals, renewal_of
+from lifecycle_ml.actions.hold_out import why_spared
 from lifecycle_ml.actions.playbooks import Plan, Playbooks
 from lifecycle_ml.actions.rulebook import ActionRules
 from lifecycle_ml.actions.stages import judge
@@ -23,6 +24,7 @@ from lifecycle_ml.health.state import HealthState
 
 ROW_COLUMNS = (
     *("account_id", "as_of", "name", "owner", "sales_owner", "renewal_owner", "arr", "risk", "reason"),
+    *("segment", "health", "expansion_probability"),
     *(
         "reason_label",
         "latched_label",
@@ -43,12 +45,26 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class HoldOut:
+    """Whether an account may be held out of what it calls for, and what is known of it then.
+
+    `spared` says why it is never held out, None if it may be. `expected` is the probability of the outcome
+    the work is about as scored today, 0..1; `arr` in the book's currency; None: not known.
+    """
+
+    share: float
+    spared: str | None
+    expected: float | None
+    arr: float | None
+
+
+@dataclass(frozen=True)
 class Need:
     """One thing an account calls for. `since` begins its episode, and with it the ids of its actions.
 
     `named` is the person the account names for each step, in their order. `waits` marks work that may come
     later: it takes only a part of anybody's hours and never overflows. `cool_down` is None where the episode
-    itself keeps a need from coming twice.
+    itself keeps a need from coming twice. `hold_out` is None for needs whose effect is not measured.
     """
 
     kind: Kind
@@ -63,6 +79,7 @@ class Need:
     worth: float
     waits: bool = False
     cool_down: timedelta | None = None
+    hold_out: HoldOut | None = None
 
     def action_id(self, step: Step) -> str:
         """Return the id of the action for one of the steps."""
@@ -152,6 +169,7 @@ def _playbook_needs(
             because=state.because or "",
             arr=_number(row, "arr"),
             worth=_kept(row, playbook.keeps, playbook.hours),
+            hold_out=_hold_out(row, playbook.hold_out, "risk", rules),
         )
 
 
@@ -263,6 +281,17 @@ def _trigger_need(row: Row, name: str, says: str, rules: ActionRules) -> Need:
         worth=_number(row, "arr") * trigger.adds * times / trigger.hours,
         waits=True,
         cool_down=rules.triggers.cool_down,
+        hold_out=_hold_out(row, trigger.hold_out, "expansion_probability", rules),
+    )
+
+
+def _hold_out(row: Row, share: float, outcome: str, rules: ActionRules) -> HoldOut:
+    spared = why_spared(row, share, rules.team)
+    return HoldOut(
+        share=0.0 if spared else share,
+        spared=spared,
+        expected=as_number(row.get(outcome)),
+        arr=as_number(row.get("arr")),
     )
 
 

@@ -13,8 +13,9 @@ from typing import Final
 
 import pandas as pd
 
-from lifecycle_ml.actions.action import UNFINISHED, Action, ActionEvent, action_id_of
+from lifecycle_ml.actions.action import HOLD_OUT, LIVE, Action, ActionEvent, Assignment, action_id_of
 from lifecycle_ml.actions.desk import Desk
+from lifecycle_ml.actions.hold_out import draw, why_spared
 from lifecycle_ml.actions.needs import Need, Today, episode_of, look_at
 from lifecycle_ml.actions.rulebook import ActionRules
 from lifecycle_ml.actions.steps import Step
@@ -35,7 +36,7 @@ def ended_in_episode(actions: Iterable[Action], states: Mapping[str, HealthState
     return [
         action
         for action in actions
-        if action.status not in UNFINISHED
+        if action.status not in LIVE
         and (action.kind != "playbook" or _in_episode(action, states.get(action.account_id)))
     ]
 
@@ -47,6 +48,7 @@ def plan_actions(
     recent: Sequence[Action],
     rules: ActionRules,
     now: datetime,
+    salt: bytes = b"",
 ) -> list[ActionEvent]:
     """Return what must happen to actions now: closings, wakings, escalations, openings in order of worth.
 
@@ -61,6 +63,10 @@ def plan_actions(
                  does not fit into its owner's hours goes to the role's lead as `over_capacity`, with the same
                  due date; work that can wait stays unopened until somebody has the hours. Open work never
                  exceeds a week's hours of its owner. Red waits for no cool-down and no budget.
+    Hold-outs:   of the accounts a playbook or trigger would be opened for, those drawn to measure its effect
+    get
+                 one action with status `held_out` instead, which lasts as long as the need; `salt` makes the
+                 draw unguessable. The first event of each such need carries its assignment.
 
     `scored` is the scored table with reason_label, evidence_says and, where it is known, latched_label: the
     words for the reason of the running episode (all rows of one as_of); `states` may
@@ -89,7 +95,7 @@ def plan_actions(
         steps += _escalations(kept[at], rules, now)
         kept[at] = steps[-1].action if steps else action
         events.extend(steps)
-    events.extend(_openings(today.needs, states, kept, ended, desk, rules, now))
+    events.extend(_openings(today.needs, states, kept, ended, desk, rules, now, salt))
     return events
 
 
@@ -107,6 +113,10 @@ def _ended(
         return "the account is no longer a customer"
     if action.account_id not in today.rows:
         return None
+    if action.status == "held_out" and state.color != "red":
+        spared = why_spared(today.rows[action.account_id], _share(action, rules), rules.team)
+        if spared is not None:
+            return f"no longer held out: {spared}"
     match action.kind:
         case "playbook":
             return _episode_over(action, state, rules)
@@ -125,7 +135,7 @@ def _episode_over(action: Action, state: HealthState, rules: ActionRules) -> str
     if plan is None:
         return f"recovered: green since {state.since}"
     if action.playbook == plan.id and _in_episode(action, state):
-        return None if rules.step_of(action) else _NO_STEP
+        return _no_longer_asked(action, rules)
     if not action.playbook.endswith(f"_{state.color}"):
         return f"the account turned {state.color} on {state.since}"
     return _NO_STEP
@@ -150,14 +160,32 @@ def _growth_over(
 ) -> str | None:
     if state.color == "red":
         return f"the account turned red on {state.since}: it is kept before it is grown"
-    if rules.step_of(action) is None:
-        return _NO_STEP
+    if (gone := _no_longer_asked(action, rules)) is not None:
+        return gone
     fired = today.fired.get(action.account_id, frozenset())
-    late = action.due_at is not None and action.due_at <= now
+    ends = action.opened_at + rules.triggers.cool_down if action.status == "held_out" else action.due_at
+    late = ends is not None and ends <= now
+    if late and action.status == "held_out":
+        return "the cool-down is over"
     # Ratios wobble around their limit: a sign that is gone for a day ends nothing that is still in time.
     if late and action.playbook.removeprefix(TRIGGER) not in fired:
         return "the sign has passed"
     return None
+
+
+def _no_longer_asked(action: Action, rules: ActionRules) -> str | None:
+    if action.status == "held_out":
+        return None if _share(action, rules) > 0 else _NO_STEP
+    return None if rules.step_of(action) else _NO_STEP
+
+
+def _share(action: Action, rules: ActionRules) -> float:
+    """Return the share the workspace holds out of what an action answers."""
+    if action.kind == "trigger":
+        trigger = rules.triggers.by_id.get(action.playbook.removeprefix(TRIGGER))
+        return trigger.hold_out if trigger else 0.0
+    plan = rules.playbooks.by_id.get(action.playbook)
+    return plan.playbook.hold_out if plan else 0.0
 
 
 def _stage_over(action: Action, today: Today, rules: ActionRules) -> str | None:
@@ -216,6 +244,7 @@ def _openings(
     desk: Desk,
     rules: ActionRules,
     now: datetime,
+    salt: bytes,
 ) -> list[ActionEvent]:
     known = {action.action_id for action in (*kept, *ended)}
     held = held_back(needs, states, kept, ended, rules, now)
@@ -229,6 +258,13 @@ def _openings(
             if need.action_id(step) not in known
         ]
         given = desk.give(need, steps) if steps else None
+        assignment = None
+        if given is not None and len(steps) == len(need.steps):
+            assignment = _assign(need, known, salt, now)
+        if given is not None and assignment is not None and assignment.arm == "held_out":
+            desk.take_back(need, steps, given)
+            opened.append(_held_out(need, assignment, rules))
+            continue
         for (step, _), (owner, status) in zip(steps, given or (), strict=given is not None):
             due_at = now + timedelta(days=step.sla_days)
             action = Action(
@@ -249,8 +285,58 @@ def _openings(
                 kind=need.kind,
                 hours=step.hours,
             )
-            opened.append(ActionEvent("opened", now, action, need.because))
+            opened.append(ActionEvent("opened", now, action, need.because, assignment=assignment))
+            assignment = None
     return opened
+
+
+def _assign(need: Need, known: set[str], salt: bytes, now: datetime) -> Assignment | None:
+    """Return what is drawn for a need that would be opened now; None if nothing is to be drawn for it.
+
+    A hold-out that somebody ended, or that the rules ended, is not drawn again in its episode.
+    """
+    told = need.hold_out
+    if told is None or action_id_of(need.account_id, need.playbook, HOLD_OUT, need.since) in known:
+        return None
+    held = draw(salt, need.playbook, need.account_id, need.since) < told.share
+    return Assignment(
+        account_id=need.account_id,
+        playbook=need.playbook,
+        kind=need.kind,
+        since=need.since,
+        at=now,
+        arm="held_out" if held else "offered",
+        share=told.share,
+        spared=told.spared,
+        expected=told.expected,
+        arr=told.arr,
+    )
+
+
+def _held_out(need: Need, assignment: Assignment, rules: ActionRules) -> ActionEvent:
+    """Return the event of an account left alone: one action that says so, without due date and hours."""
+    plan, first = rules.playbooks.by_id.get(need.playbook), need.steps[0]
+    title = plan.playbook.title if plan else first.title
+    action = Action(
+        action_id=action_id_of(need.account_id, need.playbook, HOLD_OUT, need.since),
+        account_id=need.account_id,
+        playbook=need.playbook,
+        step=HOLD_OUT,
+        title=f"Held out, nothing is to be done: “{title}”",
+        owner_role=first.owner_role,
+        owner=need.named[0],
+        opened_at=assignment.at,
+        due_at=None,
+        why=f"{assignment.share:.0%} of the accounts this work is meant for are left alone at random, so "
+        f"that its effect can be measured. {need.why}",
+        escalates_to=None,
+        escalates_at=None,
+        status="held_out",
+        arr_kept_per_hour=None,
+        kind=need.kind,
+        hours=0.0,
+    )
+    return ActionEvent("held_out", assignment.at, action, need.because, assignment=assignment)
 
 
 def _above(step: Step, rules: ActionRules) -> str:
@@ -285,10 +371,20 @@ def held_back(
         key = (action.account_id, action.playbook)
         last[key] = max(last.get(key, action.opened_at), action.opened_at)
     unfinished = {(action.account_id, action.playbook) for action in kept}
+    held_out = {
+        (
+            action.account_id,
+            action.playbook,
+        ): f"held out since {action.opened_at:%Y-%m-%d} to measure the effect"
+        for action in kept
+        if action.status == "held_out"
+    }
     held = {}
     for need in needs:
         key = (need.account_id, need.playbook)
-        if need.kind == "playbook":
+        if key in held_out:
+            held[key] = held_out[key]
+        elif need.kind == "playbook":
             plan = rules.playbooks.by_id[need.playbook]
             if plan.color != "red" and (need.account_id, plan.reason) in reasons:
                 days = rules.playbooks.file.cool_down_days

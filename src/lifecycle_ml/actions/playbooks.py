@@ -9,6 +9,7 @@ from typing import Final
 
 from pydantic import Field, field_validator, model_validator
 
+from lifecycle_ml.actions.hold_out import MOST, check_hold_out
 from lifecycle_ml.actions.levers import LeverSection
 from lifecycle_ml.actions.steps import Step, check_steps
 from lifecycle_ml.actions.team import Team
@@ -33,6 +34,8 @@ class Playbook(Strict):
     why: str
     keeps: float = Field(gt=0, le=1)
     """Share of the ARR at risk this work is expected to keep: an assumption until effects are measured."""
+    hold_out: float = Field(default=0.0, ge=0, le=MOST)
+    """Share of the accounts it calls for that are left alone to measure its effect; only at yellow."""
     steps: tuple[Step, ...] = Field(min_length=1, max_length=5)
     recovers_when: tuple[Predicate, ...] = Field(min_length=1)
 
@@ -135,6 +138,7 @@ def check_playbooks(file: PlaybooksFile, features: Collection[str], team: Team) 
             where = f"{FILE} playbooks.{reason}.{color}"
             require_known(playbook.recovers_when, numbers, f"{where}.recovers_when")
             check_steps(playbook.steps, team, where)
+            check_hold_out(playbook.hold_out, team, where, color)
             plan = Plan(id=f"{reason}_{color}", reason=reason, color=color, playbook=playbook)
             plans[plan.id] = plan
     return Playbooks(file=file, by_id=plans)

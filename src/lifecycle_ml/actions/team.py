@@ -57,6 +57,14 @@ class Budgets(Strict):
     """Share of an owner's hours kept for renewal data and stage tasks; nothing else is given it."""
 
 
+class HoldOuts(Strict):
+    """Who is strategic, and so is never held out to measure the effect of a playbook."""
+
+    strategic_from: float | None = Field(default=None, ge=0)
+    """ARR from which an account is strategic; default the lowest level of [[escalation]]."""
+    strategic_segments: tuple[str, ...] = ()
+
+
 class Team(Strict):
     """serving/team.toml. Every role used exists, no chain of escalation runs in a circle, and each ends with
     a person, so that every action has an owner. Customer success managers are named by accounts.csm_owner.
@@ -65,6 +73,7 @@ class Team(Strict):
     roles: Mapping[str, Role]
     escalation: tuple[ArrLevel, ...] = ()
     budgets: Budgets = Budgets()
+    hold_outs: HoldOuts = HoldOuts()
 
     @model_validator(mode="after")
     def _chains_end_with_a_person(self) -> Team:
@@ -87,6 +96,12 @@ class Team(Strict):
                     f"{FILE}: role {seen[-1]!r} ends a chain of escalation, so it needs a person in people."
                 )
         return self
+
+    @property
+    def strategic_from(self) -> float | None:
+        """The ARR from which an account is strategic, None where no line is drawn."""
+        lowest = min((level.arr_from for level in self.escalation), default=None)
+        return lowest if self.hold_outs.strategic_from is None else self.hold_outs.strategic_from
 
     def chain(self, role: str) -> tuple[str, ...]:
         """Return the roles above `role`, nearest first."""

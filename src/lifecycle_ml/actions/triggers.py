@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
+from lifecycle_ml.actions.hold_out import MOST, check_hold_out
 from lifecycle_ml.actions.steps import Step, check_steps, require_role
 from lifecycle_ml.actions.team import Team
 from lifecycle_ml.actions.templates import check_template, fill_features, sentence
@@ -60,12 +61,15 @@ class Trigger(Strict):
     path: Path
     why: str = ""
     adds: float = Field(default=0.05, gt=0, le=1)
+    hold_out: float = Field(default=0.0, ge=0, le=MOST)
     steps: tuple[Step, ...] = Field(default=(), max_length=3)
 
     @model_validator(mode="after")
     def _tasks_have_steps(self) -> Trigger:
         if (self.path == "task") != bool(self.steps):
             raise ValueError('path "task" needs steps, and "score_only" has none')
+        if self.hold_out and self.path != "task":
+            raise ValueError('hold_out needs path "task": without a task nobody is offered anything')
         return self
 
     @property
@@ -153,6 +157,7 @@ def check_triggers(file: TriggersFile, features: Collection[str], team: Team) ->
             raise ConfigError(f"{where}: a trigger's name is one word of letters, digits and underscores.")
         require_role(trigger.owner_role, team, where)
         check_steps(trigger.steps, team, where)
+        check_hold_out(trigger.hold_out, team, where)
         for at, sign in enumerate(trigger.signs):
             place = where if at == 0 else f"{where}.also[{at - 1}]"
             condition = parse_condition(sign.when, columns, place)

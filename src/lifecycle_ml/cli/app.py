@@ -303,21 +303,44 @@ def actions(
             help="Show instead which rules fired for this account, and why not.",
         ),
     ] = None,
+    effects: Annotated[
+        bool, typer.Option("--effects", help="Show instead what playbooks changed: offered against held out.")
+    ] = False,
+    effect: Annotated[
+        float | None,
+        typer.Option(help="With --effects: the effect to look for, 0.05 for five accounts in a hundred."),
+    ] = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", help="With --explain: another date than the published one.")
+        str | None,
+        typer.Option(
+            "--as-of",
+            help="With --explain: another date than the published one; --effects: outcomes known by then.",
+        ),
+    ] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="Write the whole queue to the output: csv or json.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
     """List the open actions in the order in which they are worth doing."""
-    from lifecycle_ml.cli import readings, rulings
+    from lifecycle_ml.cli import effects as measured
+    from lifecycle_ml.cli import queue, readings, rulings
 
     opened = open_workspace(workspace)
+    if effects:
+        measured.effects(*opened, parse_day(as_of), effect, as_json=json)
+        return
+    if effect is not None:
+        raise ConfigError("--effect goes with --effects; see `lifecycle actions --help`.")
     if explain is not None:
         day = None if as_of is None else parse_day(as_of)
         rulings.explain_rules(*opened, explain, day, as_json=json)
         return
     if as_of is not None:
         raise ConfigError("--as-of goes with --explain ACCOUNT; open actions are those of today.")
+    if form is not None:
+        queue.write_queue(opened[1], owner, form)
+        return
     readings.actions(opened[1], owner, as_json=json)
 
 

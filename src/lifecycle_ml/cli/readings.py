@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import date
 from typing import Any
 
-from lifecycle_ml.actions.action import UNFINISHED
+from lifecycle_ml.actions.action import LIVE, UNFINISHED
 from lifecycle_ml.cli.clock import run_clock
 from lifecycle_ml.cli.screen import say, say_json, show_table
 from lifecycle_ml.errors import ConfigError
@@ -70,6 +70,8 @@ def _tell(document: dict[str, Any], name: str | None) -> None:
             say(
                 f"  - {action['title']}: {action['owner'] or action['owner_role']}, "
                 f"due {action['due_at'][:10]}; {_escalation(action)}"
+                if action["status"] != "held_out"
+                else f"  - {action['title']}"
             )
     if health["recovers_when"]:
         say("Back to green when")
@@ -111,7 +113,7 @@ def _figure(value: float | None) -> str:
 
 def actions(settings: Settings, owner: str | None, *, as_json: bool) -> None:
     """List unfinished actions, most ARR kept per hour first."""
-    filters = ActionFilters(status=UNFINISHED, owner=(owner,) if owner else ())
+    filters = ActionFilters(status=LIVE, owner=(owner,) if owner else ())
     with closing(Store.open(settings.store_url)) as store:
         if store.current() is None:
             raise ConfigError("nothing is published; run `lifecycle run` first.")
@@ -130,7 +132,7 @@ def actions(settings: Settings, owner: str | None, *, as_json: bool) -> None:
                 row["account_id"],
                 row["title"],
                 row["owner"] or row["owner_role"],
-                f"{row['due_at']:%Y-%m-%d}",
+                f"{row['due_at']:%Y-%m-%d}" if row["due_at"] else None,
                 row["escalates_to"],
                 f"{row['escalates_at']:%Y-%m-%d}" if row["escalates_at"] else None,
                 row["status"],
@@ -160,7 +162,8 @@ def show_today(settings: Settings, most: int) -> None:
 
 
 def _row(listed: Listed, live: list[dict[str, Any]]) -> list[object]:
-    step = min(live, key=lambda action: action["due_at"]) if live else None
+    todo = [action for action in live if action["status"] in UNFINISHED]
+    step = min(todo, key=lambda action: action["due_at"]) if todo else None
     # the reason the work was opened for: what is seen today may already be another one
     reason = step["playbook"].rsplit("_", 1)[0] if step else (listed.reason or "unknown")
     return [

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lifecycle_ml.actions.action import UNFINISHED
+from lifecycle_ml.actions.action import LIVE
 from lifecycle_ml.errors import StoreError
 from lifecycle_ml.store.schema import naive_utc
 
@@ -86,7 +86,7 @@ def splice_live(body: bytes, live: Live) -> bytes:
     Raises: StoreError if the stored bytes are not a scored account.
     """
     actions = sorted(
-        (action for action in live.actions if action["status"] in UNFINISHED),
+        (action for action in live.actions if action["status"] in LIVE),
         key=lambda action: (
             action["due_at"] is None,
             action["due_at"] or action["opened_at"],
@@ -136,14 +136,17 @@ def escalation_status(actions: Sequence[Mapping[str, Any]], now: datetime) -> st
         return "escalated"
     if any(action["due_at"] is not None and action["due_at"] < at for action in awake):
         return "overdue"
-    return "on_track" if actions else "none"
+    return "on_track" if any(action["status"] != "held_out" for action in actions) else "none"
 
 
 def _awake(actions: Sequence[Mapping[str, Any]], now: datetime) -> list[Mapping[str, Any]]:
-    """Leave out what is to be left alone now: between its waking time and the next run it is back."""
+    """Leave out what is held out, or asleep: between its waking time and the next run it is back."""
     at = naive_utc(now)
     return [
-        action for action in actions if action["status"] != "snoozed" or (action["snoozed_until"] or at) <= at
+        action
+        for action in actions
+        if action["status"] != "held_out"
+        and (action["status"] != "snoozed" or (action["snoozed_until"] or at) <= at)
     ]
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from lifecycle_ml.actions.action import UNFINISHED, Action
+from lifecycle_ml.actions.action import LIVE, Action
 from lifecycle_ml.actions.ledger import apply_word
 from lifecycle_ml.errors import StoreError
+from lifecycle_ml.store import assigned
 from lifecycle_ml.store.document import instant_text
 from lifecycle_ml.store.lists import plain
 from lifecycle_ml.store.schema import actions, ledger
@@ -50,6 +51,8 @@ def record(
             told.add(once)
         if event.kind == "escalated":
             escalated.add(action_id)
+        if event.assignment is not None:
+            assigned.write(connection, event.assignment, publication_id)
         lines.append(_line(event, once, publication_id))
         stands[action_id] = _row(event, escalated=action_id in escalated)
     for ended in _chunks(stands, _ASKED):
@@ -77,7 +80,7 @@ def once_key(event: ActionEvent) -> str | None:
 
     It escalates and wakes once per moment. People may assign and snooze it as often as they like: None.
     """
-    if event.kind == "opened":
+    if event.kind in {"opened", "held_out"}:
         return f"{event.action.action_id} opened"
     if event.kind in _ENDS:
         return f"{event.action.action_id} ended"
@@ -108,7 +111,7 @@ def _what_is_known(
         for action_id, was_escalated, status in connection.execute(finished):
             if was_escalated:
                 escalated.add(action_id)
-            if status not in UNFINISHED:
+            if status not in LIVE:
                 changed.add(action_id)
     return changed, told, escalated
 

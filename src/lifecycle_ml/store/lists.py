@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
-from lifecycle_ml.actions.action import UNFINISHED
+from lifecycle_ml.actions.action import LIVE
 from lifecycle_ml.store.cursor import Cursor, CursorError
 from lifecycle_ml.store.document import instant_text
 from lifecycle_ml.store.publishing import by_id, of_row
@@ -44,7 +44,7 @@ _BODIES = sa.select(readings.c.account_id, readings.c.body).where(
     readings.c.publication_id == sa.bindparam("here"), readings.c.account_id.in_(_IDS)
 )
 _NAMES = sa.select(listings.c.account_id, listings.c.name).where(_HERE, listings.c.account_id.in_(_IDS))
-_UNFINISHED = sa.select(actions).where(actions.c.account_id.in_(_IDS), actions.c.status.in_(UNFINISHED))
+_UNFINISHED = sa.select(actions).where(actions.c.account_id.in_(_IDS), actions.c.status.in_(LIVE))
 _ACTION = tuple(actions.c.keys())
 _ELSEWHERE = (
     sa.select(readings.c.account_id, sa.func.max(publications.c.as_of))

@@ -10,6 +10,8 @@ unscored      accounts a publication knew of and left out, with the reason in wo
 actions       one row per action, as it stands now
 ledger        one row per thing that happened to an action; only ever added to
 verdicts      one row per as_of: what the monitor said, the latest word winning
+assignments   one row per account, playbook or trigger, and episode: offered or held out, and by what chance;
+              only ever added to
 idempotency   answers to writes, kept for a day under a hash of the caller's key
 secrets       random values made once per store, so that every worker signs alike
 """
@@ -179,6 +181,22 @@ ledger = Table(
     Index("ledger_by_account", "account_id", "at"),
     Index("ledger_by_action", "action_id", "event_id"),
     sqlite_autoincrement=True,
+)
+
+assignments = Table(
+    "assignments",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("playbook", Text, primary_key=True),
+    Column("since", Date, primary_key=True),
+    Column("publication_id", ForeignKey("publications.publication_id", ondelete="SET NULL")),
+    Column("kind", String(16), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("arm", String(16), nullable=False),
+    Column("share", Float, nullable=False),
+    Column("spared", Text),
+    Column("expected", Float),
+    Column("arr", Float),
 )
 
 verdicts = Table(

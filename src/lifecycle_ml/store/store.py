@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from lifecycle_ml.actions.action import UNFINISHED, Action
+from lifecycle_ml.actions.action import LIVE, Action
+from lifecycle_ml.store import assigned, lists, publishing, remembered
 from lifecycle_ml.store import events as happenings
-from lifecycle_ml.store import lists, publishing, remembered
 from lifecycle_ml.store.engine import open_engine, say_store_error, writing
 from lifecycle_ml.store.rows import AccountFilters, ActionFilters, Mix, Page, Past, Unscored
 from lifecycle_ml.store.schema import (
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from lifecycle_ml.actions.action import ActionEvent
     from lifecycle_ml.actions.ledger import Word
+    from lifecycle_ml.store.assigned import Assigned
     from lifecycle_ml.store.remembered import Answer
     from lifecycle_ml.store.rows import Before, Kind, Listed, Publication, Sort, StoredReading
 
@@ -266,12 +267,12 @@ class Store:
     # Reading actions
 
     def open_actions(self) -> list[Action]:
-        """Return all actions somebody still has to do, by id."""
-        return self._actions(actions.c.status.in_(UNFINISHED))
+        """Return all actions that have not ended, by id: those to be done, and those held out."""
+        return self._actions(actions.c.status.in_(LIVE))
 
     def recent_actions(self, since: datetime) -> list[Action]:
         """Return the actions that ended (done, dismissed or closed) at `since` or later, by id."""
-        return self._actions(actions.c.status.not_in(UNFINISHED), actions.c.changed_at >= naive_utc(since))
+        return self._actions(actions.c.status.not_in(LIVE), actions.c.changed_at >= naive_utc(since))
 
     def actions(self, account_ids: Collection[str]) -> dict[str, list[Action]]:
         """Return every action of the given accounts, finished ones too, oldest first."""
@@ -297,6 +298,14 @@ class Store:
         )
         with self._reading() as connection:
             return [dict(row) for row in connection.execute(question).mappings()]
+
+    def assignments(self) -> list[Assigned]:
+        """Return who was offered a playbook or trigger, who was held out, and what became of the offers.
+
+        Grain: one per account, playbook and episode, the oldest first.
+        """
+        with self._reading() as connection:
+            return assigned.read(connection)
 
     def secret(self, name: str) -> bytes:
         """Return this store's random value of that name, made once: the same for every worker."""

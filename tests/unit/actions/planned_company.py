@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 
 import pandas as pd
 
-from lifecycle_ml.actions.action import UNFINISHED, Action, ActionEvent
+from lifecycle_ml.actions.action import LIVE, UNFINISHED, Action, ActionEvent
 from lifecycle_ml.actions.ledger import apply_word
 from lifecycle_ml.actions.plan import ended_in_episode, plan_actions
 from lifecycle_ml.actions.rulebook import load_action_rules
@@ -66,18 +66,19 @@ class Book:
     changed: dict[str, datetime] = field(default_factory=dict)
     ledger: list[ActionEvent] = field(default_factory=list)
 
-    def plan(self, scored, states, now, rules=RULES) -> list[ActionEvent]:
+    def plan(self, scored, states, now, rules=RULES, salt=b"") -> list[ActionEvent]:
         """Plan as the nightly run does, without applying anything."""
-        finished = [action for action in self.actions.values() if action.status not in UNFINISHED]
+        finished = [action for action in self.actions.values() if action.status not in LIVE]
         lately = [a for a in finished if self.changed[a.action_id] >= now - rules.playbooks.cool_down]
         recalled = [a for a in finished if self.changed[a.action_id] >= now - rules.recall]
         recent = {a.action_id: a for a in [*ended_in_episode([*finished, *recalled], states), *lately]}
-        return plan_actions(scored, states, self.unfinished, list(recent.values()), rules, now)
+        live = [action for action in self.actions.values() if action.status in LIVE]
+        return plan_actions(scored, states, live, list(recent.values()), rules, now, salt)
 
-    def run(self, scored, states, now=None, rules=RULES) -> list[ActionEvent]:
+    def run(self, scored, states, now=None, rules=RULES, salt=b"") -> list[ActionEvent]:
         """Plan and apply."""
         now = now or datetime.combine(scored["as_of"].iloc[0].date(), time(2))
-        events = self.plan(scored, states, now, rules)
+        events = self.plan(scored, states, now, rules, salt)
         self.apply(events)
         return events
 

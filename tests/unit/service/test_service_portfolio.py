@@ -16,8 +16,9 @@ from hypothesis import strategies as some
 from published_company import AS_OF, NOW, document
 from starlette.datastructures import QueryParams
 
-from lifecycle_ml.service.pages.portfolio import CSV_COLUMNS, harmless
+from lifecycle_ml.service.pages.portfolio import CSV_COLUMNS
 from lifecycle_ml.service.pages.question import CHOSEN, DESCENDING, WINDOWS, Question
+from lifecycle_ml.store.export import harmless
 from lifecycle_ml.store.rows import StoredReading
 
 HOSTILE = "%3CA%26%221%27%3E"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lifecycle_ml.service.api.changes import Change
 
 router = APIRouter(prefix="/v1", tags=["actions"])
-Status = Literal["open", "over_capacity", "snoozed", "done", "dismissed", "closed"]
+Status = Literal["open", "over_capacity", "snoozed", "held_out", "done", "dismissed", "closed"]
 At = Annotated[Serving, Depends(serving)]
 Actor = Annotated[Caller, Depends(require("act"))]
 Key = Annotated[

@@ -191,7 +191,8 @@ class Action(Shape):
     escalates_to: str | None
     escalates_at: AwareDatetime | None
     status: str = Field(
-        description="open, over_capacity or snoozed; done, dismissed or closed in the queue's history."
+        description="open, over_capacity or snoozed; held_out: left alone on purpose, nothing is to be done; "
+        "done, dismissed or closed in the queue's history."
     )
 
 

@@ -126,6 +126,7 @@ def _page(
         name=found.names.get(account_id) or account_id,
         account=document,
         todo=_in_order([action for action in actions if action.status in UNFINISHED]),
+        held_out=[action for action in actions if action.status == "held_out"],
         onset=episode.onset(document, past, actions),
         labels=labels_of(request.app.state.workspace),
         waits=episode.waits_for(document, past, request.app.state.workspace),

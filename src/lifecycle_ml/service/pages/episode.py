@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from lifecycle_ml.actions.action import HOLD_OUT
 from lifecycle_ml.errors import ConfigError
 from lifecycle_ml.service.pages import words
 
@@ -32,7 +33,7 @@ def onset(
     since = date.fromisoformat(health["since"])
     ending = f"_{health['color']}"
     for action in actions:
-        theirs = action.kind == "playbook" and action.playbook.endswith(ending)
+        theirs = action.kind == "playbook" and action.playbook.endswith(ending) and action.step != HOLD_OUT
         if theirs and action.opened_at.date() >= since:
             return {"category": action.playbook.removesuffix(ending), "says": action.why}
     then = next((each for each in past if each["as_of"] == health["since"]), None)

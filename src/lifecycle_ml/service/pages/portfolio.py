@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from lifecycle_ml.service.pages.question import WINDOWS, Question
 from lifecycle_ml.service.pages.rendering import At, Signed, render
 from lifecycle_ml.store.cursor import CursorError
 from lifecycle_ml.store.document import Live, join_live
+from lifecycle_ml.store.export import csv_line, harmless
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +52,6 @@ CSV_COLUMNS = (
     "escalation_status",
     "as_of",
 )
-_RUNS_IN_SHEETS = tuple("=+-@\t\r\n＝＋－＠")
 
 router = APIRouter(include_in_schema=False)
 
@@ -108,13 +106,6 @@ def download(request: Request, at: At, _caller: Signed) -> Response:
     )
 
 
-def harmless(value: Any) -> Any:
-    """Return a cell no spreadsheet takes for a formula: text that begins like one gets a quote before it."""
-    if isinstance(value, str) and value.lstrip(" ").startswith(_RUNS_IN_SHEETS):
-        return "'" + value
-    return value
-
-
 def _page(at: Serving, question: Question, as_of: date) -> tuple[Page, bool]:
     """Return a page of the list; where its place no longer exists, the first page and True.
 
@@ -131,13 +122,13 @@ def _page(at: Serving, question: Question, as_of: date) -> tuple[Page, bool]:
 
 def _csv(at: Serving, question: Question, as_of: date) -> Iterator[bytes]:
     # a byte order mark: without it Excel takes UTF-8 for something else
-    yield b"\xef\xbb\xbf" + _line(CSV_COLUMNS)
+    yield b"\xef\xbb\xbf" + csv_line(CSV_COLUMNS).encode()
     filters, cursor = question.filters(as_of), None
     while True:
         page = at.store.list_accounts(
             filters, question.sort, cursor, PER_PART, descending=question.descending
         )
-        yield b"".join(_line(_cells(_row(row, page, at))) for row in page.rows)
+        yield "".join(csv_line(_cells(_row(row, page, at))) for row in page.rows).encode()
         if (cursor := page.next) is None:
             return
 
@@ -146,15 +137,10 @@ def _cells(row: dict[str, Any]) -> list[Any]:
     return [harmless(row[name]) for name in CSV_COLUMNS]
 
 
-def _line(cells: Any) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerow(cells)
-    return text.getvalue().encode()
-
-
 def _row(row: Listed, page: Page, at: Serving) -> dict[str, Any]:
     document = join_live(row.body, Live(at.clock(), page.actions.get(row.account_id, ())))
-    churn, reasons, actions = document["churn"], document["reasons"], document["actions"]
+    churn, reasons = document["churn"], document["reasons"]
+    actions = [action for action in document["actions"] if action["status"] != "held_out"]
     first = actions[0] if actions else None
     return {
         "account_id": row.account_id,

@@ -18,6 +18,7 @@ _STATES = {"good": "✓ good", "watch": "! watch", "poor": "✗ poor", "unknown"
 _TRENDS = {"improving": "↗ improving", "steady": "→ steady", "declining": "↘ declining", "unknown": ""}
 _EVENTS = {
     "opened": "to do",
+    "held_out": "held out to measure an effect",
     "closed": "no longer needed",
     "escalated": "told further up",
     "done": "done",
