@@ -9,8 +9,9 @@ from datetime import date
 from typing import Any
 
 from lifecycle_ml.actions.levers import check_levers
-from lifecycle_ml.actions.rulebook import load_action_rules
-from lifecycle_ml.health.config import load_health
+from lifecycle_ml.actions.rulebook import ActionRules, load_action_rules
+from lifecycle_ml.actions.soundness import examine_rules
+from lifecycle_ml.health.config import HealthConfig, load_health
 from lifecycle_ml.matrix.feature import Feature, FeatureSet
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.matrix.measures import leaves
@@ -90,11 +91,30 @@ def check(workspace: Workspace, settings: Settings, as_of: date, tables: Tables 
     left = features.available(known).names
     actions = load_action_rules(workspace, features.names)
     check_levers(actions.playbooks, features)
-    waiting = {
-        **load_health(workspace, features.names).unavailable(left),
-        **actions.unavailable(left),
+    health = load_health(workspace, features.names)
+    waiting = {**health.unavailable(left), **actions.unavailable(left)}
+    findings += [*idle(waiting, known, features), *_unsound(health, actions, taxonomy)]
+    return CheckReport(as_of, price(findings, known, features, taxonomy))
+
+
+def check_rules(workspace: Workspace, features: FeatureSet) -> list[Finding]:
+    """Load everything in serving/ but monitoring, and say which rules do nothing or not what was meant.
+
+    Reads no data.
+    Raises: UserError for the first rule that cannot be, with file, key and the nearest right one.
+    """
+    taxonomy = load_taxonomy(workspace, features.names)
+    actions = load_action_rules(workspace, features.names)
+    check_levers(actions.playbooks, features)
+    return _unsound(load_health(workspace, features.names), actions, taxonomy)
+
+
+def _unsound(health: HealthConfig, actions: ActionRules, taxonomy: Taxonomy) -> list[Finding]:
+    evidence = {
+        **{f"{name}.required_evidence": condition for name, condition in taxonomy.required.items()},
+        **{f"{name}.names_outright": condition for name, condition in taxonomy.outright.items()},
     }
-    return CheckReport(as_of, price([*findings, *idle(waiting, known, features)], known, features, taxonomy))
+    return examine_rules(health, actions, evidence)
 
 
 def recipes(workspace: Workspace) -> list[Recipe]:

@@ -18,10 +18,10 @@ from pydantic import Field, field_validator, model_validator
 from lifecycle_ml.actions.steps import Step, check_steps
 from lifecycle_ml.actions.team import Team
 from lifecycle_ml.actions.templates import check_fields
-from lifecycle_ml.conditions.parse import Condition, parse_condition
+from lifecycle_ml.conditions.parse import Condition
 from lifecycle_ml.errors import ConfigError, did_you_mean
 from lifecycle_ml.health.inputs import as_number
-from lifecycle_ml.health.scored import columns_of_rules
+from lifecycle_ml.health.scored import columns_of_rules, parse_rule
 from lifecycle_ml.workspace import Strict, Workspace
 
 FILE: Final = "serving/renewals.toml"
@@ -296,7 +296,7 @@ def check_renewals(file: RenewalsFile, features: Collection[str], team: Team) ->
     check_steps([file.data.step], team, f"{FILE} data.step")
     columns = columns_of_rules(features)
     conditions = {
-        name: parse_condition(problem.when, columns, f"{FILE} data.problems.{name}")
+        name: parse_rule(problem.when, columns, f"{FILE} data.problems.{name}")
         for name, problem in file.data.problems.items()
     }
     return Renewals(file=file, conditions=conditions)

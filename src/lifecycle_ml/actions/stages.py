@@ -19,9 +19,9 @@ from lifecycle_ml.actions.steps import Step, check_steps
 from lifecycle_ml.actions.team import Team
 from lifecycle_ml.actions.templates import check_fields
 from lifecycle_ml.conditions.evaluate import evaluate
-from lifecycle_ml.conditions.parse import Condition, parse_condition
+from lifecycle_ml.conditions.parse import Condition
 from lifecycle_ml.errors import ConfigError, did_you_mean
-from lifecycle_ml.health.scored import columns_of_rules
+from lifecycle_ml.health.scored import columns_of_rules, parse_rule
 from lifecycle_ml.workspace import Strict, Workspace
 
 FILE: Final = "serving/stages.toml"
@@ -155,8 +155,8 @@ def check_stages(file: StagesFile, features: Collection[str], team: Team) -> Sta
     for name in STAGES:
         stage, where = file.stages[name], f"{FILE} stages.{name}"
         for key, text in (("enters", stage.enters), ("exits", stage.exits)):
-            conditions[f"{name}.{key}"] = parse_condition(text, about_accounts, f"{where}.{key}")
+            conditions[f"{name}.{key}"] = parse_rule(text, about_accounts, f"{where}.{key}")
         for task, entry in stage.tasks.items():
-            conditions[f"{name}.tasks.{task}"] = parse_condition(entry.when, columns, f"{where}.tasks.{task}")
+            conditions[f"{name}.tasks.{task}"] = parse_rule(entry.when, columns, f"{where}.tasks.{task}")
             check_steps(entry.steps, team, f"{where}.tasks.{task}")
     return Stages(file=file, conditions=conditions)

@@ -16,9 +16,9 @@ from lifecycle_ml.actions.steps import Step, check_steps, require_role
 from lifecycle_ml.actions.team import Team
 from lifecycle_ml.actions.templates import check_template, fill_features, sentence
 from lifecycle_ml.conditions.evaluate import evaluate
-from lifecycle_ml.conditions.parse import Condition, parse_condition
+from lifecycle_ml.conditions.parse import Condition
 from lifecycle_ml.errors import ConfigError
-from lifecycle_ml.health.scored import columns_of_rules
+from lifecycle_ml.health.scored import columns_of_rules, parse_rule
 from lifecycle_ml.workspace import Strict, Workspace
 
 FILE: Final = "serving/triggers.toml"
@@ -160,7 +160,7 @@ def check_triggers(file: TriggersFile, features: Collection[str], team: Team) ->
         check_hold_out(trigger.hold_out, team, where)
         for at, sign in enumerate(trigger.signs):
             place = where if at == 0 else f"{where}.also[{at - 1}]"
-            condition = parse_condition(sign.when, columns, place)
+            condition = parse_rule(sign.when, columns, place)
             check_template(sign.says, condition.columns, f"{place}.says")
             conditions[f"{name}.{at}"] = condition
     return Triggers(file=file, conditions=conditions)

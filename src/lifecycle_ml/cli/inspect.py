@@ -12,7 +12,10 @@ from lifecycle_ml.cli.screen import say, say_json
 from lifecycle_ml.errors import ConfigError, LifecycleError, UserError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lifecycle_ml.settings import Settings
+    from lifecycle_ml.tables.findings import Finding
     from lifecycle_ml.workspace import Workspace
 
 PARTS = ("all", "features", "serving")
@@ -25,12 +28,15 @@ def check(workspace: Workspace, settings: Settings, part: str, as_of: date, *, a
     """
     if part not in PARTS:
         raise ConfigError(f"check {part!r}: there is no such part.{did_you_mean(part, PARTS)}")
-    names = _check_rules(workspace)
-    if part != "all" and as_json:
-        say_json({"ok": True, "findings": []})
-        return
+    names, unsound = _check_rules(workspace)
     if part != "all":
-        say(f"{part}: {names} features and all rules of serving/ are in order.")
+        found = unsound if part == "serving" else []
+        if as_json:
+            say_json({"ok": True, "findings": [finding.to_json() for finding in found]})
+        elif found:
+            _show(found)
+        else:
+            say(f"{part}: {names} features and all rules of serving/ are in order.")
         return
     from lifecycle_ml.check import check as check_workspace
 
@@ -40,40 +46,35 @@ def check(workspace: Workspace, settings: Settings, part: str, as_of: date, *, a
     elif not report.findings:
         say(f"The tables as of {as_of} keep the data contract.")
     else:
-        for finding in report.findings:
-            rows = f" ({finding.rows:,} rows)" if finding.rows else ""
-            say(f"{finding.severity.upper():8}{finding.rule}{rows}")
-            say(f"        {finding.advice}")
-            if finding.examples:
-                say(f"        for example {', '.join(map(str, finding.examples))}")
-            if finding.costs.features:
-                lost = ", ".join(finding.costs.features)
-                say(f"        costs {len(finding.costs.features)} features: {lost}")
-            if finding.costs.categories:
-                say(f"        cannot be evidenced: {', '.join(finding.costs.categories)}")
-        counts = [
-            sum(item.severity == level for item in report.findings)
-            for level in ("error", "warning", "advice")
-        ]
-        say("{} errors, {} warnings, {} pieces of advice.".format(*counts))
+        _show(report.findings)
     if not report.ok:
         raise UserError("the tables break the data contract; nothing can be run on them.")
 
 
-def _check_rules(workspace: Workspace) -> int:
-    from lifecycle_ml.actions.levers import check_levers
-    from lifecycle_ml.actions.rulebook import load_action_rules
-    from lifecycle_ml.health.config import load_health
+def _show(findings: Sequence[Finding]) -> None:
+    for finding in findings:
+        rows = f" ({finding.rows:,} rows)" if finding.rows else ""
+        say(f"{finding.severity.upper():8}{finding.rule}{rows}")
+        say(f"        {finding.advice}")
+        if finding.examples:
+            say(f"        for example {', '.join(map(str, finding.examples))}")
+        if finding.costs.features:
+            lost = ", ".join(finding.costs.features)
+            say(f"        costs {len(finding.costs.features)} features: {lost}")
+        if finding.costs.categories:
+            say(f"        cannot be evidenced: {', '.join(finding.costs.categories)}")
+    counts = [sum(item.severity == level for item in findings) for level in ("error", "warning", "advice")]
+    say("{} errors, {} warnings, {} pieces of advice.".format(*counts))
+
+
+def _check_rules(workspace: Workspace) -> tuple[int, list[Finding]]:
+    from lifecycle_ml.check import check_rules
     from lifecycle_ml.matrix.load import load_features
     from lifecycle_ml.monitor.config import load_monitoring
-    from lifecycle_ml.reasons.taxonomy import load_taxonomy
 
     features = load_features(workspace)
-    load_taxonomy(workspace, features.names)
-    load_health(workspace, features.names)
-    check_levers(load_action_rules(workspace, features.names).playbooks, features)
     load_monitoring(workspace)
-    return len(features.names)
+    return len(features.names), check_rules(workspace, features)
 
 
 def doctor(workspace: Workspace, settings: Settings) -> None:
@@ -86,7 +87,7 @@ def doctor(workspace: Workspace, settings: Settings) -> None:
         return f"{len(survey_tables(workspace, settings).names)} canonical tables"
 
     def rules() -> str:
-        return f"{_check_rules(workspace)} features, all rules parse"
+        return f"{_check_rules(workspace)[0]} features, all rules parse"
 
     def model() -> str:
         serving = champion(settings, "churn")

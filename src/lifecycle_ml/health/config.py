@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
-from lifecycle_ml.conditions.parse import Condition, parse_condition
+from lifecycle_ml.conditions.parse import Condition
 from lifecycle_ml.errors import ConfigError, did_you_mean
-from lifecycle_ml.health.scored import columns_of_rules
+from lifecycle_ml.health.scored import columns_of_rules, parse_rule
 from lifecycle_ml.tables.schema import CATEGORIES
 from lifecycle_ml.workspace import Strict, Workspace
 
@@ -215,7 +215,7 @@ def check_health(file: HealthFile, features: Collection[str]) -> HealthConfig:
     """Check the names a health file uses. Raises: ConfigError, ConditionError."""
     columns = columns_of_rules(features)
     conditions = {
-        name: parse_condition(fact.when, columns, f"{FILE} facts.{name}") for name, fact in file.facts.items()
+        name: parse_rule(fact.when, columns, f"{FILE} facts.{name}") for name, fact in file.facts.items()
     }
     for name, fact_condition in conditions.items():
         # The colour comes from the facts, so a fact that reads it would decide about itself.

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Final
 
 import pandas as pd
+from sqlglot import exp
 
-from lifecycle_ml.conditions.grammar import Kind
+from lifecycle_ml.conditions.grammar import Columns, Kind
+from lifecycle_ml.conditions.parse import Condition, parse_condition
+from lifecycle_ml.conditions.possible import Ranges, closed
+from lifecycle_ml.errors import ConditionError, did_you_mean
+from lifecycle_ml.tables.schema import CATEGORIES
 from lifecycle_ml.tables.source import Tables
 
 COLORS: Final = ("green", "yellow", "red")
@@ -35,6 +40,44 @@ SCORED_COLUMNS: dict[str, Kind] = {
     "expansion_lift": "number",
 }
 """What scoring adds to the features, with the kind of value: rules may name these too."""
+
+
+BANDS: Final = ("low", "medium", "high")
+
+SCORED_VALUES: Final[Mapping[str, tuple[str, ...]]] = {
+    "health": COLORS,
+    "band": BANDS,
+    "expansion_band": BANDS,
+    "source": ("model", "rules"),
+    "tier": ("full", "advisory", "insufficient"),
+    "reason": (*CATEGORIES, "unknown"),
+    "stage": ("hand_off", "onboarding", "renewal", "growth", "adoption"),
+}
+"""Scored columns that hold one of a closed list of words: a rule that names another word is a mistake."""
+
+SCORED_RANGES: Final[Ranges] = closed(
+    SCORED_VALUES, {"risk": (0, 1), "expansion_probability": (0, 1), "lift": (0, float("inf"))}
+)
+"""What scored columns may hold, for proofs that a rule can never be true."""
+
+
+def parse_rule(text: str, columns: Columns, where: str) -> Condition:
+    """Parse a rule over the scored table; words of closed lists must be on them.
+
+    Raises: ConditionError with file, rule and the nearest right name or word.
+    """
+    condition = parse_condition(text, columns, where)
+    for node in condition.tree.find_all(exp.EQ, exp.NEQ, exp.In):
+        sides = [node.this, *(node.expressions or [node.expression])]
+        named = [side.name for side in sides if isinstance(side, exp.Column)]
+        known = SCORED_VALUES.get(named[0]) if len(named) == 1 else None
+        for side in sides:
+            if known and isinstance(side, exp.Literal) and side.is_string and side.name not in known:
+                raise ConditionError(
+                    f"{where}: {named[0]} is never {side.name!r}.{did_you_mean(side.name, known)} "
+                    f"In {text!r}."
+                )
+    return condition
 
 
 def columns_of_rules(features: Iterable[str]) -> dict[str, Kind | None]:

@@ -27,6 +27,21 @@ _RULES = (
     Rule("table_missing", "error", "stops", "A required table is absent."),
     Rule("recipe_skipped", "advice", "nothing", "A recipe lacks a table it needs, so it is not trained."),
     Rule("rule_idle", "advice", "nothing", "A rule of serving/ waits for a table or column: it never fires."),
+    Rule("rule_unreachable", "warning", "nothing", "A condition of serving/ can never be true."),
+    Rule("rule_always", "warning", "nothing", "A condition of serving/ is true of every account."),
+    Rule(
+        "rule_shadowed", "warning", "nothing", "A rule of serving/ stands behind one that always comes first."
+    ),
+    Rule("stage_flaps", "warning", "nothing", "What enters a stage leaves it the next day."),
+    Rule(
+        "thresholds_overlap",
+        "warning",
+        "nothing",
+        "Limits or levels overlap, so that one of them is useless.",
+    ),
+    Rule("way_back_impossible", "warning", "nothing", "Criteria of a way back contradict each other."),
+    Rule("role_unheld", "warning", "nothing", "A role has work, and nobody holds it or has hours for it."),
+    Rule("step_too_late", "warning", "nothing", "A step of a checkpoint is due after the day that decides."),
     Rule("column_missing", "error", "stops", "A SELECT lacks a required column."),
     Rule("wrong_type", "error", "stops", "Values cannot be read as the column's type."),
     Rule(

@@ -7,9 +7,12 @@ from datetime import date
 
 import pytest
 
+from lifecycle_ml.actions.playbooks import REASONS
+from lifecycle_ml.actions.stages import STAGES
 from lifecycle_ml.errors import UserError
 from lifecycle_ml.health.config import INPUTS, HealthFile, check_health, load_health
 from lifecycle_ml.health.inputs import Past, inputs_of, remember, state_of, trend_of
+from lifecycle_ml.health.scored import SCORED_COLUMNS, SCORED_VALUES
 from lifecycle_ml.workspace import Workspace, read_toml, standard_root
 
 STANDARD = (standard_root() / "serving" / "health.toml").read_text(encoding="utf-8")
@@ -184,3 +187,10 @@ def test_inputs_without_their_feature_are_unknown(tmp_path):
         "trend": "unknown",
     }
     assert {entry["state"] for entry in shown[1:]} == {"unknown"}
+
+
+def test_the_words_of_closed_columns_are_those_of_their_rooms():
+    """Rules are held against the colours, stages and reasons there are."""
+    assert SCORED_VALUES["stage"] == STAGES
+    assert SCORED_VALUES["reason"] == REASONS
+    assert set(SCORED_VALUES) <= set(SCORED_COLUMNS)
