@@ -12,10 +12,12 @@ BENCHMARKS = (
     ("benchmarks.simulator_difficulty",),
     ("benchmarks.twenty_companies", "--seeds", "20", "--out", "out/twenty_companies.jsonl"),
     ("benchmarks.reasons", "--seeds", "20", "--out", "out/reasons.jsonl"),
+    ("benchmarks.playbook_effects", "--seeds", "100", "--out", "out/playbook_effects.jsonl"),
     ("benchmarks.refusals", "--count", "50", "--out", "out/refusals.jsonl"),
     ("benchmarks.flat_tables", "--out", "out/flat_tables"),
     ("benchmarks.third_party", "--out", "out/third_party"),
     ("benchmarks.one_scan", "--out", "out/one_scan.jsonl"),
+    ("benchmarks.explaining", "--out", "out/explaining.jsonl"),
 )
 
 

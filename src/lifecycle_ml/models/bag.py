@@ -157,8 +157,8 @@ class Bag:
 
     def _tree_margins(self, X: Floats) -> Floats:
         """Return the margin of each member's trees: (members, rows); the same bits either way."""
-        if (len(X) >= MANY_ROWS or "_tables" in self.__dict__) and self._tables is not None:
-            return self._tables.margins(X, self.num_threads)
+        if (len(X) >= MANY_ROWS or "tables" in self.__dict__) and self.tables is not None:
+            return self.tables.margins(X)
         threads = self._threads(X)
         return np.stack(
             [m.predict(X, raw_score=True, num_threads=threads, verbosity=-1) for m in self.members]
@@ -177,7 +177,8 @@ class Bag:
     def member_contributions(self, X: Floats) -> Floats:
         """Return exact path-dependent SHAP values: (members, rows, columns + 1), the last one the base."""
         found = self._tree_contributions(X, by_member=True)
-        found *= self.tree_weight
+        if self.tree_weight != 1.0:
+            found *= self.tree_weight
         if self.line is not None:
             terms = self.line.scaling.terms(X)
             for member, weights in zip(found, self.line.weights, strict=True):
@@ -194,8 +195,8 @@ class Bag:
 
     def _tree_contributions(self, X: Floats, *, by_member: bool) -> Floats:
         """Return those of the trees, (members, rows, columns + 1), or summed over members: (1, ...)."""
-        if self._tables is not None:
-            found = self._tables.contributions(X, self.num_threads, by_member=by_member)
+        if self.tables is not None:
+            found = self.tables.contributions(X, by_member=by_member)
             return found.transpose(0, 2, 1)
         threads = self._threads(X)
         each = [m.predict(X, pred_contrib=True, num_threads=threads, verbosity=-1) for m in self.members]
@@ -207,7 +208,7 @@ class Bag:
         return total
 
     @cached_property
-    def _tables(self) -> TreeTables | None:
+    def tables(self) -> TreeTables | None:
         """Contributions of small trees, tabulated when first asked for; None for larger ones."""
         return TreeTables.of(self.texts(), self.members[0].num_feature())
 

@@ -116,15 +116,15 @@ class HorizonModel:
 
     def contributions(self, matrix: pd.DataFrame, horizon: int) -> Floats:
         """Return exact contributions: (rows, features + 2); the horizon's own and the base last."""
-        return self._gathered(self.bag.contributions(self._stood(self._encoded(matrix), horizon)))
+        return self._gathered(self.bag.contributions(self.inputs(matrix, horizon)))
 
     def member_contributions(self, matrix: pd.DataFrame, horizon: int) -> Floats:
         """Return each member's contributions: (members, rows, features + 2)."""
-        return self._gathered(self.bag.member_contributions(self._stood(self._encoded(matrix), horizon)))
+        return self._gathered(self.bag.member_contributions(self.inputs(matrix, horizon)))
 
     def explained(self, matrix: pd.DataFrame, horizon: int) -> tuple[Floats, Floats]:
         """Return `member_contributions` and, of that horizon, `raw`: (rows,); rows are encoded once."""
-        stood = self._stood(self._encoded(matrix), horizon)
+        stood = self.inputs(matrix, horizon)
         return self._gathered(self.bag.member_contributions(stood)), self.bag.margin(stood)
 
     def to_json(self) -> dict[str, Any]:
@@ -149,6 +149,10 @@ class HorizonModel:
             encoding=encoding,
             bag=Bag.from_json(saved["bag"], members, num_threads),
         )
+
+    def inputs(self, matrix: pd.DataFrame, horizon: int) -> Floats:
+        """Return what the bag is asked about rows at one horizon: (rows, encoded columns)."""
+        return self._stood(self._encoded(matrix), horizon)
 
     def _encoded(self, matrix: pd.DataFrame) -> Floats:
         """Encode the rows once, as at horizon 0; `_stood` moves them to a horizon."""

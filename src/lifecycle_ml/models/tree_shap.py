@@ -9,8 +9,7 @@ trees"), with rounding of its own order; margins are LightGBM's to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import factorial
@@ -98,7 +97,7 @@ class TreeTables:
             base=base,
         )
 
-    def margins(self, X: Floats, threads: int = 1) -> Floats:
+    def margins(self, X: Floats) -> Floats:
         """Return each member's margin: (members, rows), the very bits of LightGBM's `raw_score`."""
         found = np.zeros((len(self.base), len(X)))
         if len(X) <= FEW_ROWS:
@@ -107,21 +106,18 @@ class TreeTables:
                 leaves = self.outputs[trees, self._row_answers(values)]
                 found[:, row] = np.bincount(self.member, leaves, len(self.base))
         else:
-
-            def fill(block: slice) -> None:
+            for block in _blocks(len(X)):
                 line = np.empty(len(X[block]))
                 for tree, place in self._places(X[block]):
                     self.outputs[tree].take(place, out=line, mode="wrap")
                     found[self.member[tree], block] += line
-
-            _in_blocks(fill, len(X), threads)
         return found
 
-    def contributions(self, X: Floats, threads: int = 1, *, by_member: bool = True) -> Floats:
+    def contributions(self, X: Floats, *, by_member: bool = True) -> Floats:
         """Return SHAP values of rows: (members, columns + 1, rows), the last column the base.
 
         Without `by_member` they are the sums over members: (1, columns + 1, rows). The bits of a row do not
-        depend on the rows beside it, nor on `threads`.
+        depend on the rows beside it. One thread: the calls are too short for two not to wait for each other.
         """
         member = self.member if by_member else np.zeros_like(self.member)
         base = self.base if by_member else np.array([sum(self.base.tolist())])
@@ -130,11 +126,8 @@ class TreeTables:
             for row, values in enumerate(X):
                 found[:, :-1, row] = self._row(values, member, len(base))
         else:
-
-            def fill(block: slice) -> None:
+            for block in _blocks(len(X)):
                 self._fill(found[:, :, block], X[block], member)
-
-            _in_blocks(fill, len(X), threads)
         found[:, -1] = base[:, None]
         return found
 
@@ -188,15 +181,8 @@ class TreeTables:
         return yes
 
 
-def _in_blocks(fill: Callable[[slice], None], rows: int, threads: int) -> None:
-    size = min(BLOCK, -(-rows // threads))
-    blocks = [slice(start, start + size) for start in range(0, rows, size)]
-    if min(threads, len(blocks)) <= 1:
-        for block in blocks:
-            fill(block)
-    else:
-        with ThreadPoolExecutor(max_workers=min(threads, len(blocks))) as pool:
-            list(pool.map(fill, blocks))
+def _blocks(rows: int) -> list[slice]:
+    return [slice(start, start + BLOCK) for start in range(0, rows, BLOCK)]
 
 
 @dataclass(frozen=True)

@@ -140,11 +140,12 @@ class Signs:
     `relative` is the contribution compared with retained accounts, NaN where the model does not use the
     feature or rules serve. `drive` is what the feature does for its category: its weight of evidence plus
     that contribution, NaN where neither is known. `bad` and `good`: the value itself stands on that side,
-    whatever the model says. `places`: the features of each category.
+    whatever the model says. `candidates`: for each row the features that may be evidence, being bad and
+    sayable, and either driving their category or meeting its comparison.
     """
 
     features: tuple[Feature, ...]
-    places: Mapping[str, Sequence[int]]
+    candidates: Sequence[Sequence[int]]
     numbers: Floats
     usual: Floats
     texts: Mapping[int, Sequence[str | None]]
@@ -200,19 +201,21 @@ def read_signs(
     drive = relative
     if weight is not None:
         drive = np.where(np.isnan(relative), weight, relative + np.where(np.isnan(weight), 0.0, weight))
-    places: dict[str, list[int]] = {}
-    for at, feature in enumerate(features):
-        places.setdefault(feature.category, []).append(at)
+    bad = met | (worse & ~unmet)
+    # a true comparison of what is usual alone, of a value that is not known, says nothing
+    sayable = present | np.array([[feature.says_null is not None] for feature in features], dtype=bool)
+    rows, places = np.nonzero((bad & sayable & (met | (drive > 0))).T)
+    ends = np.searchsorted(rows, np.arange(1, len(matrix)))
     return Signs(
         features=tuple(features),
-        places=places,
+        candidates=[each.tolist() for each in np.split(places, ends)],
         numbers=values,
         usual=usual,
         texts=texts,
         relative=relative,
         drive=drive,
         met=met,
-        bad=met | (worse & ~unmet),
+        bad=bad,
         good=(better | unmet) & ~met,
     )
 
@@ -265,15 +268,13 @@ def quote_evidence(signs: Signs, row: int, category: int, *, outright: bool = Fa
     strong: list[tuple[bool, float, int]] = []
     silent: list[tuple[bool, float, int]] = []
     against: list[tuple[bool, float, int]] = []
-    for at in signs.places.get(name, ()):
-        if not signs.bad[at, row]:
+    for at in signs.candidates[row]:
+        if signs.features[at].category != name:
             continue
-        if signs.features[at].sentence(signs.value(at, row)) is None:
-            continue  # a true comparison of what is usual alone, of a value that is not known, says nothing
         push = float(signs.drive[at, row])
         if push > 0:
             strong.append((not (outright and signs.met[at, row]), -push, at))
-        elif signs.met[at, row]:
+        else:
             (silent if math.isnan(push) else against).append((False, 0.0 if math.isnan(push) else -push, at))
     chosen = sorted(strong) + silent
     if not chosen or outright:

@@ -119,6 +119,7 @@ def _no_minus_zero(text: str) -> str:
     return "0" if text == "-0" else text
 
 
+@lru_cache(maxsize=1024)
 def counts(unit: str) -> bool:
     """Tell whether a unit counts things, so that zero is "no" and a value between 0 and 1 an average."""
     return unit not in SHARES | YES_NO | _MEASURED and unit.lower() not in _MONEY and " per " not in unit
@@ -140,23 +141,32 @@ def write_sentence(feature: Feature, value: Value, usual: float | None = None) -
 def fill_template(template: str, value: Value, usual: float | None, unit: str) -> str:
     """Put `value` and `usual` into a template; nouns and verbs right after a number agree with it."""
     out, rest = "", template.strip()
-    while (match := _FIELD.search(rest)) is not None:
-        out += rest[: match.start()]
-        rest = rest[match.end() :]
-        filled = value if match[1] == "value" else usual
+    while (parts := _split(rest)) is not None:
+        before, field, rest = parts
+        out += before
+        filled = value if field == "value" else usual
         if isinstance(filled, str):
             out += filled.replace("_", " ")
             continue
         if filled is None or math.isnan(filled):
-            raise ValueError(f"{template!r} needs {{{match[1]}}}, which is null")
+            raise ValueError(f"{template!r} needs {{{field}}}, which is null")
         number = write_number(filled, unit)
-        if match[1] == "usual" and counts(unit) and 0 < filled < 0.95:
+        if field == "usual" and counts(unit) and 0 < filled < 0.95:
             number = "under 1"  # nobody says that there are usually 0.33 meetings
         word, rest = _agree(number, rest, unit)
         out += word
     return out + rest
 
 
+@lru_cache(maxsize=4096)
+def _split(text: str) -> tuple[str, str, str] | None:
+    """Split at the first field: what stands before it, its name, and what follows."""
+    match = _FIELD.search(text)
+    return None if match is None else (text[: match.start()], match[1], text[match.end() :])
+
+
+# the same numbers come up for account after account
+@lru_cache(maxsize=16384)
 def _agree(number: str, rest: str, unit: str) -> tuple[str, str]:
     """Make what follows a number agree with it: "1 user", "no users", "none of", "usually none"."""
     noun = _noun(rest)
