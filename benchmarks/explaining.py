@@ -4,10 +4,10 @@
 
 Two models trained as the product trains them, churn and expansion, on one simulated company; its snapshots
 are repeated, with values that are no whole numbers moved a little, up to 100,000 rows. In turn, so that
-whatever else the machine does hits each alike: ours (scores, churn at 90 days in shares, stability and sentences,
-expansion at 180 days and its contributions), and shap.TreeExplainer over the ten members of each model, which
-gives contributions alone. shap answers a sample of the rows and its time is scaled up; half the sample shows
-whether that is fair. Then one account, and the most memory a process of its own held.
+whatever else the machine does hits each alike: ours (scores, churn at 90 days in shares, stability and
+sentences, expansion at 180 days and its contributions), and shap.TreeExplainer over the ten members of each
+model, which gives contributions alone. shap answers a sample of the rows and its time is scaled up; half the
+sample shows whether that is fair. Then one account, and the most memory a process of its own held.
 """
 
 from __future__ import annotations
