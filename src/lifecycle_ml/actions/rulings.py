@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, Literal
 
 import pandas as pd
@@ -102,7 +102,7 @@ class _Court:
         self._health = health
         self._rules = rules
         self._words = words
-        self._row: dict[str, Any] = account.row.iloc[0].to_dict()
+        self._row = {str(name): value for name, value in account.row.iloc[0].items()}
         self._id = str(self._row["account_id"])
         self._today: Today = look_at(account.row, {self._id: account.state}, rules)
         self._renewal: Renewal | None = self._today.renewals.get(self._id)
@@ -131,7 +131,11 @@ class _Court:
         risk, runs, days = as_number(self._row.get("risk")), self._account.state.runs, self._health.min_days
         as_of = pd.Timestamp(self._row["as_of"]).date()
         segment = _text(self._row.get("segment"))
-        for color, since in (("red", runs.over_red), ("yellow", runs.over_yellow)):
+        limits: tuple[tuple[Literal["red", "yellow"], date | None], ...] = (
+            ("red", runs.over_red),
+            ("yellow", runs.over_yellow),
+        )
+        for color, since in limits:
             limit = self._health.limit(color, self._account.base_rate, segment).enter
             over = None if risk is None else risk >= limit
             long_enough = since is not None and (as_of - since).days >= days
@@ -160,7 +164,7 @@ class _Court:
         for name, fact in self._health.facts.items():
             key = f"facts.{name}"
             fired, parts = self._judged(key, left_out=key in missing)
-            held = ()
+            held: tuple[str, ...] = ()
             if fired is None and name in self._account.state.facts:
                 held = ("it was true before, and a fact that cannot be told any more does not let go",)
             says = f"Turns the account {fact.color}: {fact.says}"

@@ -142,7 +142,7 @@ def _empty(ranges: Ranges, known: Ranges) -> bool:
 def _all(parts: list[list[Ranges]]) -> list[Ranges]:
     if math.prod(len(part) for part in parts) > MOST:
         raise _TooManyError
-    joined = []
+    joined: list[Ranges] = []
     for choice in product(*parts):
         ranges: dict[str, Range] = {}
         for one in choice:

@@ -124,8 +124,8 @@ class _Sayer:
             case exp.Anonymous() if is_days_between(node):
                 start, end = map(value, node.expressions)
                 return f"the days from {start} to {end}"
-        if (word := _BETWEEN.get(type(node))) is not None:
-            return f"{value(node.this)} {word} {value(node.expression)}"
+        if type(node) in _BETWEEN:
+            return f"{value(node.this)} {_BETWEEN[type(node)]} {value(node.expression)}"
         return self.say(node, denied=False)
 
 
