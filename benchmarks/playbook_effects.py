@@ -4,11 +4,11 @@
 
 Simulated companies give each account its true probability to leave within 90 days. A model sees it through
 noise, and an account turns yellow the first time what the model says is over the limit: partly bad luck, as
-in life. The product's own draw holds some out; the others are offered a playbook. Success managers do the work
-for most, more seldom for those in most trouble, and work that is done multiplies the hazard of leaving by
-`RELIEF` (1: it does nothing). Who leaves is drawn from the probability that results. The estimate is the
-product's own, and is compared with the true effect of offering, and its width with that of the usual interval
-for two proportions at the planned numbers and true rates. One JSON line per seed.
+in life. The product's own draw holds some out; the others are offered a playbook. Success managers do the
+work for most, more seldom for those in most trouble, and work that is done multiplies the hazard of leaving
+by `RELIEF` (1: it does nothing). Who leaves is drawn from the probability that results. The estimate is the
+product's own, and is compared with the true effect of offering, and its width with that of the usual
+interval for two proportions at the planned numbers and true rates. One JSON line per seed.
 """
 
 from __future__ import annotations

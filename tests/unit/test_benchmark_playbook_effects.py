@@ -1,4 +1,4 @@
-"""The benchmark of effects at a small size: the hold-out finds what is there, before and after what is not."""
+"""The benchmark of effects, small: the hold-out finds what is there, before and after what is not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def two_companies():
 
 @pytest.mark.parametrize("relief", [RELIEF, 1.0])
 def test_the_interval_holds_the_true_effect_and_is_no_wider_than_planned(relief):
-    """19 in 20 on average; with 17 of 20 one run in fifty would be unlucky, and this one is always the same."""
+    """19 in 20 on average; the seeds are fixed, so this run is always the same."""
     figures = summarise([estimate(seed, relief, accounts=500) for seed in range(20)])
 
     assert figures["covered"] >= 17

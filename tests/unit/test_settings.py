@@ -57,6 +57,51 @@ def test_a_key_never_appears_in_a_repr() -> None:
     assert "0123456789abcdef" not in repr(settings)
 
 
+SECRET = "whsec_" + "QUFB" * 10
+HOOK = {"LIFECYCLE_WEBHOOKS": "crm=https://crm.example/hooks", "LIFECYCLE_WEBHOOK_SECRETS": f"crm={SECRET}"}
+
+
+def test_a_webhook_has_an_address_and_one_or_more_secrets() -> None:
+    """Two while one is exchanged; neither they nor the address, which may hold a token, are ever shown."""
+    twice = HOOK | {"LIFECYCLE_WEBHOOK_SECRETS": f"crm={SECRET} crm=whsec_{'QkJC' * 10}"}
+    (hook,) = Settings.read(ROOT, environ=twice).webhooks
+
+    assert (hook.name, hook.url, hook.private) == ("crm", "https://crm.example/hooks", False)
+    assert hook.secrets == (b"A" * 30, b"B" * 30)
+    assert "crm.example" not in repr(hook)
+    assert "AAAA" not in repr(hook)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"LIFECYCLE_WEBHOOK_SECRETS": ""}, "webhook 'crm' has no secret"),
+        ({"LIFECYCLE_WEBHOOK_SECRETS": "crm=whsec_short"}, "entry 1: write name=whsec_"),
+        ({"LIFECYCLE_WEBHOOK_SECRETS": f"crn={SECRET}"}, "names 'crn'.*Did you mean 'crm'"),
+        ({"LIFECYCLE_WEBHOOKS_PRIVATE": "data"}, "names 'data'"),
+        ({"LIFECYCLE_WEBHOOKS": "crm=http://crm.example/"}, "speaks http"),
+        ({"LIFECYCLE_WEBHOOKS": "crm=https://user:word@crm.example/"}, "without user or password"),
+        ({"LIFECYCLE_WEBHOOKS": "crm=ftp://crm.example/"}, "write https://host/path"),
+        ({"LIFECYCLE_WEBHOOKS": "https://crm.example/"}, "LIFECYCLE_WEBHOOKS, entry 1: write name="),
+    ],
+)
+def test_a_webhook_that_cannot_be_is_refused(changes: dict[str, str], says: str) -> None:
+    """Each mistake with the variable and what to write, and never with a secret."""
+    with pytest.raises(ConfigError, match=says) as caught:
+        Settings.read(ROOT, environ=HOOK | changes)
+
+    assert "QUFB" not in str(caught.value)
+    assert "user:word" not in str(caught.value)
+
+
+def test_a_private_webhook_may_speak_http() -> None:
+    """On one's own network."""
+    inside = {"LIFECYCLE_WEBHOOKS": "crm=http://10.0.0.7:8080/", "LIFECYCLE_WEBHOOKS_PRIVATE": "crm"}
+    (hook,) = Settings.read(ROOT, environ=HOOK | inside).webhooks
+
+    assert hook.private
+
+
 def test_every_setting_is_in_the_reference() -> None:
     """The table of settings in the docs is the table in the code."""
     page = (Path(__file__).parents[2] / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")

@@ -345,6 +345,21 @@ def actions(
 
 
 @app.command()
+def deliver(
+    workspace: WorkspaceOption = Path(),
+    dead: Annotated[bool, typer.Option("--dead", help="List instead what was given up.")] = False,
+    retry: Annotated[
+        str | None, typer.Option(metavar="ID", help="Make what was given up under this id due again.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Tell the webhooks what happened to actions: everything that is due, signed, in order per account."""
+    from lifecycle_ml.cli import deliver as delivery
+
+    delivery.deliver(open_workspace(workspace)[1], dead=dead, retry=retry, as_json=json)
+
+
+@app.command()
 def monitor(
     workspace: WorkspaceOption = Path(),
     as_of: AsOfOption = None,

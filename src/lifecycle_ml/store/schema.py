@@ -12,6 +12,8 @@ ledger        one row per thing that happened to an action; only ever added to
 verdicts      one row per as_of: what the monitor said, the latest word winning
 assignments   one row per account, playbook or trigger, and episode: offered or held out, and by what chance;
               only ever added to
+deliveries    one row per address and ledger event that it is told: due, sent or dead (given up)
+delivery_points  one row per address: the last ledger event taken over for it
 idempotency   answers to writes, kept for a day under a hash of the caller's key
 secrets       random values made once per store, so that every worker signs alike
 """
@@ -205,6 +207,27 @@ verdicts = Table(
     Column("as_of", Date, primary_key=True),
     Column("at", Instant, nullable=False),
     Column("document", JSON, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("endpoint", String(64), primary_key=True),
+    Column("event_id", ForeignKey("ledger.event_id", ondelete="CASCADE"), primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("status", String(8), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("error", Text),
+    Index("deliveries_by_status", "endpoint", "status", "account_id", "event_id"),
+)
+
+delivery_points = Table(
+    "delivery_points",
+    metadata,
+    Column("endpoint", String(64), primary_key=True),
+    Column("event_id", Integer, nullable=False),
 )
 
 idempotency = Table(
