@@ -373,6 +373,14 @@ def monitor(
 
 
 @app.command()
+def revenue(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, json: JsonOption = False) -> None:
+    """Show ARR waterfall, NRR, GRR and logo churn of the last twelve months, each with its formula."""
+    from lifecycle_ml.cli import revenue as books
+
+    books.revenue(*open_workspace(workspace), parse_day(as_of), as_json=json)
+
+
+@app.command()
 def serve(
     workspace: WorkspaceOption = Path(),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",

@@ -21,7 +21,7 @@ COHORT_AGES = (3, 6, 12, 24, 36, 48, 60)
 """Months since an account's first month with ARR at which a cohort is looked at."""
 
 MIN_ACCOUNTS = 20
-"""ARR must be spread as if over so many accounts of one size: a few large ones tell a bootstrap too little."""
+"""ARR must be spread as if over so many accounts of one size: few large ones tell a bootstrap too little."""
 MIN_CHANGED = 5
 """So many accounts must pay another amount than then (for GRR: less), or there is hardly anything to draw."""
 
@@ -92,10 +92,10 @@ def _measured(
     names: pd.DataFrame, then: NDArray[np.int64], now: NDArray[np.int64], draws: int, seed: int
 ) -> pd.DataFrame:
     """Measure the accounts of one group, a row of names per column of ARR then and now (accounts, rows)."""
-    any_then = then.any(axis=0)
+    any_then = np.flatnonzero(then.any(axis=0))
     then, now = then[:, any_then], np.where(then > 0, now, 0)[:, any_then]
     kept = np.minimum(then, now)
-    table: pd.DataFrame = names.loc[any_then].reset_index(drop=True)
+    table = names.iloc[any_then].reset_index(drop=True)
     table["accounts"] = (then > 0).sum(axis=0)
     table["lost"] = ((then > 0) & (now == 0)).sum(axis=0)
     for name, amounts in (("arr_then", then), ("arr_now", now), ("arr_kept", kept)):

@@ -1,0 +1,63 @@
+"""The revenue report: waterfall, retention and cohorts of each book as one document."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from lifecycle_ml.revenue import retention as kept
+from lifecycle_ml.revenue import waterfall as flow
+
+if TYPE_CHECKING:
+    from lifecycle_ml.revenue.books import Books
+
+MONTHS = 12
+"""How many months the report shows."""
+
+_MONEY = {
+    "opening",
+    *flow.MOVEMENTS,
+    "price",
+    "closing",
+    "arr_then",
+    "arr_now",
+    "arr_kept",
+}
+
+
+def revenue_report(books: Books) -> dict[str, Any]:
+    """Return the figures of one book, amounts in units of its currency with two decimals.
+
+    Keys: currency, advice, known_on; waterfall (the last MONTHS months, all accounts), waterfall_by_segment;
+    retention (the same months), retention_by_segment and retention_by_cohort (the last month); cohorts (by
+    months since signing); awaiting (accounts and arr carried because they may yet renew within grace).
+    Rows are those of `waterfall`, `retention` and `cohorts`; a share or end that cannot be told is None.
+    """
+    shown = set(books.months[-MONTHS:].strftime("%Y-%m"))
+    whole, by_segment = flow.waterfall(books), flow.waterfall(books, "segment")
+    return {
+        "currency": books.currency,
+        "advice": books.advice,
+        "known_on": books.known_on.isoformat(),
+        "waterfall": _rows(whole[whole["month"].isin(shown)]),
+        "waterfall_by_segment": _rows(by_segment[by_segment["month"].isin(shown)]),
+        "retention": _rows(kept.retention(books, last=MONTHS)),
+        "retention_by_segment": _rows(kept.retention(books, "segment", last=1)),
+        "retention_by_cohort": _rows(kept.retention(books, "cohort", last=1)),
+        "cohorts": _rows(kept.cohorts(books)),
+        "awaiting": {
+            "accounts": int(books.awaiting.sum()),
+            "arr": int(books.arr[books.awaiting, -1].sum()) / 100,
+        },
+    }
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {
+            str(name): value / 100 if name in _MONEY else None if pd.isna(value) else value
+            for name, value in row.items()
+        }
+        for row in table.to_dict("records")
+    ]

@@ -1,0 +1,103 @@
+"""What `lifecycle revenue` prints: a company small enough to be worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lifecycle_ml.cli.app import app
+from lifecycle_ml.errors import TableError
+
+ACCOUNTS = """account_id,created_at,segment
+A,2022-06-01,smb
+B,2022-06-01,smb
+C,2022-06-01,enterprise
+"""
+# A grew by 200.50 in March 2024, B left in September 2023, C ended on 20 April 2024 and may still renew.
+CONTRACTS = """contract_id,account_id,starts_on,ends_on,arr
+C1,A,2023-01-15,,1000
+C2,A,2024-03-10,,200.5
+C3,B,2023-01-20,2023-09-01,500
+C4,C,2023-02-01,2024-04-20,2000
+"""
+
+
+@pytest.fixture
+def shown(tmp_path: Path):
+    """Call `lifecycle revenue` on these tables, with more arguments."""
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    (tables / "accounts.csv").write_text(ACCOUNTS, encoding="utf-8")
+    (tables / "contracts.csv").write_text(CONTRACTS, encoding="utf-8")
+    root = tmp_path / "workspace"
+    sources = root / "features" / "sources"
+    sources.mkdir(parents=True)
+    for name in ("accounts", "contracts"):
+        (sources / f"{name}.sql").write_text(f"SELECT * FROM {name}", encoding="utf-8")
+
+    def call(*words: str):
+        return CliRunner().invoke(
+            app,
+            ["revenue", "--workspace", str(root), "--as-of", "2024-05-01", *words],
+            env={"LIFECYCLE_SOURCE_URL": str(tables)},
+        )
+
+    call.sources = sources
+    return call
+
+
+def test_the_books_are_printed_with_their_formulas(shown):
+    done = shown()
+    lines = [" ".join(line.replace("│", " ").split()) for line in done.stdout.splitlines()]
+
+    assert done.exception is None, done.output
+    # opening, new, reactivation, expansion, of it price, contraction, churn, closing, accounts
+    assert "2023-09 3,500.00 0.00 0.00 0.00 0.00 0.00 -500.00 3,000.00 2" in lines
+    assert "2024-03 3,000.00 0.00 0.00 200.50 0.00 0.00 0.00 3,200.50 2" in lines
+    assert "closing = opening + new + reactivation + expansion + contraction + churn" in lines
+    assert (
+        "1 account has no contract at the end of 2024-04 but may still renew within 30 days: 2,000.00 of the "
+        "closing ARR. If they do not, that is churn."
+    ) in lines
+    assert "smb 1,500.00 0.00 0.00 200.50 0.00 0.00 -500.00 1,200.50 1" in lines
+    assert (
+        "NRR = ARR now of the accounts that had ARR 12 months ago / their ARR then; "
+        "2024-04: 3,200.50 / 3,500.00 = 91.4%"
+    ) in lines
+    assert any(line.endswith("2024-04: 3,000.00 / 3,500.00 = 85.7%") for line in lines)
+    assert any(line.endswith("2024-04: 1 / 3 = 33.3%") for line in lines)
+    assert any(line.startswith("No interval of NRR, 2024-04: ARR lies with too few") for line in lines)
+
+
+def test_the_same_as_json(shown):
+    done = shown("--json")
+    document = json.loads(done.stdout)
+    (book,) = document["books"]
+
+    assert (document["as_of"], document["grace_days"]) == ("2024-05-01", 30)
+    assert book["awaiting"] == {"accounts": 1, "arr": 2000.0}
+    assert book["waterfall"][-1]["closing"] == 3200.5
+    assert len(book["waterfall"]) == 12
+    assert len(book["waterfall_by_segment"]) == 24
+    assert book["retention"][-1]["nrr"] == pytest.approx(3200.5 / 3500)
+    assert book["retention"][-1]["nrr_low"] is None
+    assert {row["group"] for row in book["retention_by_segment"]} == {"smb", "enterprise"}
+    assert [row["group"] for row in book["retention_by_cohort"]] == ["2023-Q1"]
+    assert [row["age"] for row in book["cohorts"]] == [0, 3, 6, 12]
+    assert set(document["formulas"]) >= {"closing", "churn", "NRR", "GRR", "logo churn"}
+
+
+def test_books_younger_than_a_year_and_books_without_a_month(shown):
+    assert "they are not that old yet" in shown("--as-of", "2023-06-01").stdout
+    assert "No contract had recurring revenue at the end of a month" in shown("--as-of", "2023-01-31").stdout
+
+
+def test_without_contracts_it_says_what_is_missing(shown):
+    (shown.sources / "contracts.sql").unlink()
+    done = shown()
+
+    assert isinstance(done.exception, TableError)
+    assert "ARR, NRR and GRR cannot be told" in str(done.exception)
