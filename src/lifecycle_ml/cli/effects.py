@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from lifecycle_ml.cli.clock import run_clock
 from lifecycle_ml.cli.screen import say, say_json, show_table
 from lifecycle_ml.errors import ConfigError
 
@@ -25,8 +26,9 @@ NAIVE = (
 def effects(
     workspace: Workspace, settings: Settings, as_of: date, stated: float | None, *, as_json: bool
 ) -> None:
-    """Show the effect of each playbook and trigger with a hold-out, outcomes known up to `as_of`.
+    """Show the effect of each playbook and trigger with a hold-out, and keep it for the page.
 
+    Outcomes are known up to `as_of`.
     Raises: ConfigError where the effect looked for is no share.
     """
     from lifecycle_ml.actions.rulebook import load_action_rules
@@ -47,6 +49,8 @@ def effects(
         every = {str(name): load_recipe(workspace, name) for name in OUTCOME_OF.values()}
         recipes = {name: recipe for name, recipe in every.items() if recipe.needs.issubset(tables.names)}
         found = measure_effects(assigned, tables, recipes, rules, as_of, stated)
+        with closing(Store.open(settings.store_url)) as store:
+            store.write_effects(as_of, run_clock(None, as_of), [each.to_json() for each in found])
     if as_json:
         say_json({"as_of": as_of.isoformat(), "effects": [each.to_json() for each in found]})
         return

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
 from lifecycle_ml.actions.action import HOLD_OUT, Assignment
-from lifecycle_ml.store.schema import actions, assignments
+from lifecycle_ml.store.schema import actions, assignments, effects
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Sequence
+    from datetime import date, datetime
 
 Became = Literal["held_out", "done", "dismissed", "not_done"]
 _COLUMNS = tuple(assignments.c[each.name] for each in fields(Assignment))
@@ -62,6 +63,20 @@ def read(connection: sa.Connection) -> list[Assigned]:
         _assigned(one, told.get((one.account_id, one.playbook, one.at), []))
         for one in (Assignment(**row) for row in rows)
     ]
+
+
+def write_effects(
+    connection: sa.Connection, as_of: date, at: datetime, found: Sequence[dict[str, Any]]
+) -> None:
+    """Keep what playbooks changed, outcomes known up to `as_of`; said again, the later word replaces it."""
+    connection.execute(sa.delete(effects).where(effects.c.as_of == as_of))
+    connection.execute(sa.insert(effects).values(as_of=as_of, at=at, document=list(found)))
+
+
+def read_effects(connection: sa.Connection) -> dict[str, Any] | None:
+    """Return what was kept for the newest as_of: as_of, at, and document; None before the first."""
+    row = connection.execute(sa.select(effects).order_by(effects.c.as_of.desc()).limit(1)).mappings().first()
+    return None if row is None else dict(row)
 
 
 def _assigned(assignment: Assignment, told: list[tuple[str, datetime]]) -> Assigned:

@@ -12,6 +12,7 @@ ledger        one row per thing that happened to an action; only ever added to
 verdicts      one row per as_of: what the monitor said, the latest word winning
 assignments   one row per account, playbook or trigger, and episode: offered or held out, and by what chance;
               only ever added to
+effects       one row per as_of: what playbooks changed, as last computed
 deliveries    one row per address and ledger event that it is told: due, sent or dead (given up)
 delivery_points  one row per address: the last ledger event taken over for it
 idempotency   answers to writes, kept for a day under a hash of the caller's key
@@ -203,6 +204,14 @@ assignments = Table(
 
 verdicts = Table(
     "verdicts",
+    metadata,
+    Column("as_of", Date, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("document", JSON, nullable=False),
+)
+
+effects = Table(
+    "effects",
     metadata,
     Column("as_of", Date, primary_key=True),
     Column("at", Instant, nullable=False),

@@ -307,6 +307,16 @@ class Store:
         with self._reading() as connection:
             return assigned.read(connection)
 
+    def write_effects(self, as_of: date, at: datetime, found: Sequence[dict[str, Any]]) -> None:
+        """Keep what playbooks changed, outcomes known up to `as_of`, for the pages."""
+        with self._writing() as connection:
+            assigned.write_effects(connection, as_of, at, found)
+
+    def effects(self) -> dict[str, Any] | None:
+        """Return what playbooks changed as kept last (as_of, at, document), None before that."""
+        with self._reading() as connection:
+            return assigned.read_effects(connection)
+
     def secret(self, name: str) -> bytes:
         """Return this store's random value of that name, made once: the same for every worker."""
         question = sa.select(secret_table.c.value).where(secret_table.c.name == name)
