@@ -372,7 +372,7 @@ def look_for_help(
     rules: Rulebook,
     matrix: pd.DataFrame,
     states: Mapping[str, HealthState],
-    segments: Mapping[str, Any] | None = None,
+    segments: Mapping[Any, Any] | None = None,
 ) -> dict[str, WhatIf]:
     """Look for what would bring each red and yellow account under the exit limit of its colour."""
     base_rate = rules.churn.base_rates[rules.churn.headline]

@@ -21,9 +21,14 @@ from lifecycle_ml.matrix.build import build_matrix, customers
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.movement import explain_move
 from lifecycle_ml.nightly import look_for_help, refresh_readings, run_nightly
+from lifecycle_ml.outcomes.recipe import load_recipe
 from lifecycle_ml.outcomes.snapshots import population
+from lifecycle_ml.promotion.grounds import load_grounds
+from lifecycle_ml.promotion.history import served_history
 from lifecycle_ml.promotion.training import champion
+from lifecycle_ml.promotion.tuning import propose
 from lifecycle_ml.rulebook import Rulebook, load_rulebook
+from lifecycle_ml.rulings import rulings_on
 from lifecycle_ml.service.api.models import ScoredAccount
 from lifecycle_ml.service.api.movement import Changes
 from lifecycle_ml.service.app import create_app
@@ -114,6 +119,42 @@ def test_contributions_add_up_to_the_margin_for_every_account_and_horizon(demo: 
 
         np.testing.assert_allclose(margin, found.margin, atol=1e-5)
         np.testing.assert_allclose(1 / (1 + np.exp(-margin)), scores[f"probability_{horizon}d"], atol=1e-6)
+
+
+def test_every_rule_answers_for_a_red_account_as_the_run_did(
+    demo: Demo, store: Store, documents: dict[str, dict]
+) -> None:
+    """Facts, triggers, stage and playbook are those published, and what was opened is said to be open."""
+    account = next(name for name, each in documents.items() if each["health"]["color"] == "red")
+    published, now = documents[account], datetime(2026, 7, 1, 3)
+
+    found = {each.rule: each for each in rulings_on(demo.workspace, demo.settings, account, AS_OF, now)}
+
+    state = HealthState.from_json(store.states(before=date(2100, 1, 1))[account].state)
+    fired = {name for name, each in found.items() if each.kind == "fact" and each.fired}
+    assert fired <= {f"facts.{name}" for name in state.facts}
+    playbook = next(each for each in found.values() if each.kind == "playbook")
+    reason, color = playbook.rule.split(".")[1:]
+    assert (color, reason) == ("red", state.reason)
+    assert playbook.held
+    assert all("opened on" in said for said in playbook.held)
+    assert not any(each.fired for each in found.values() if each.kind == "trigger")
+    assert published["stage"] in {name.split(".")[1] for name, each in found.items() if each.kind == "stage"}
+
+
+def test_limits_are_tuned_on_what_was_said_out_of_time(demo: Demo) -> None:
+    """The history is the champion's own; limits for one segment keep within the capacity asked for."""
+    tables = read_tables(demo.workspace, demo.settings)
+    grounds = load_grounds(demo.workspace, tables)
+    record = served_history(demo.settings, load_recipe(demo.workspace, "churn"), tables, grounds)
+    proposal = propose(record.of("small"), grounds, 0.1, 0.35)
+
+    assert record.dates == 12
+    assert record.rows["rule"].notna().all()
+    assert proposal.proposed.red_share <= 0.1
+    assert proposal.proposed.flagged_share <= 0.35
+    assert proposal.proposed.caught_flagged > proposal.proposed.rule_flagged
+    assert "[limits]" in proposal.toml()
 
 
 def test_every_red_and_yellow_account_has_an_action_with_owner_and_due_date(

@@ -24,6 +24,8 @@ app = typer.Typer(
 )
 features_app = typer.Typer(help="What is known about an account.", no_args_is_help=True)
 app.add_typer(features_app, name="features")
+health_app = typer.Typer(help="Colours: where they turn.", no_args_is_help=True)
+app.add_typer(health_app, name="health")
 
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", help="Folder with features/, training/ or serving/.")
@@ -357,6 +359,24 @@ def deliver(
     from lifecycle_ml.cli import deliver as delivery
 
     delivery.deliver(open_workspace(workspace)[1], dead=dead, retry=retry, as_json=json)
+
+
+@health_app.command("tune")
+def health_tune(
+    workspace: WorkspaceOption = Path(),
+    red: Annotated[
+        float | None,
+        typer.Option(help="Share of accounts a team can treat as red; default red_capacity of the recipe."),
+    ] = None,
+    flagged: Annotated[
+        float | None, typer.Option(help="Likewise red and yellow; default flagged_capacity of the recipe.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Propose limits of health for what a team can carry, with what each choice would have caught."""
+    from lifecycle_ml.cli import tune
+
+    tune.tune(*open_workspace(workspace), red, flagged, as_json=json)
 
 
 @app.command()

@@ -75,7 +75,7 @@ def colour_bar(
     """
     rows = tried.rows[["account_id", "as_of"]].reset_index(drop=True)
     risk = tried.at_headline(MODEL)
-    colour = _by_machine(rows.assign(risk=risk, reason="unknown"), base_rate, grounds)
+    colour = by_machine(rows.assign(risk=risk, reason="unknown"), base_rate, grounds)
     y, score = tried.y, tried.rules[rule]
     date = pd.factorize(rows["as_of"])[0]
     account, accounts = pd.factorize(rows["account_id"])
@@ -111,8 +111,11 @@ def best_rule(average_precision: Mapping[str, float]) -> str | None:
     return max(sorted(ranked), key=lambda name: ranked[name]) if ranked else None
 
 
-def _by_machine(scored: pd.DataFrame, base_rate: float, grounds: Grounds) -> npt.NDArray[np.int64]:
-    """Return the colour of each row (2 red, 1 yellow, 0 green) by its risk, date after date."""
+def by_machine(scored: pd.DataFrame, base_rate: float, grounds: Grounds) -> npt.NDArray[np.int64]:
+    """Return the colour of each row (2 red, 1 yellow, 0 green) by its risk, date after date.
+
+    scored: account_id, as_of, risk, reason, and segment where limits differ by it. Index 0 to n - 1.
+    """
     rank = {"green": 0, "yellow": 1, "red": 2}
     file = grounds.health.file.model_copy(update={"facts": {}})
     by_risk = replace(grounds.health, file=file, conditions={})
