@@ -23,7 +23,7 @@ import pandas as pd
 from scipy.optimize import minimize
 from sklearn.model_selection import GroupKFold
 
-from lifecycle_ml.models.encoding import Floats, sum_groups
+from lifecycle_ml.models.encoding import Floats, steps_of, sum_groups
 
 USUAL_WEIGHT = 1.5
 """Weight of every feature where nothing, or too little, was recorded: what leavers of four simulated
@@ -195,8 +195,8 @@ class Causes:
     def weigh(self, matrix: pd.DataFrame) -> Weighed:
         """Weigh the facts of every row."""
         surprise = (self.surprise(matrix) / self._size).T
-        groups = [np.flatnonzero(self.place == at) for at in range(len(self.categories))]
-        members = sum_groups(self.weights[:, :, None] * surprise, groups)
+        grouped = steps_of([np.flatnonzero(self.place == at) for at in range(len(self.categories))])
+        members = sum_groups(self.weights[:, :, None] * surprise, grouped)
         members += self.offsets[:, :, None]
         values = (surprise * self.weights.mean(axis=0)[:, None]).T
         return Weighed(self.features, values, members.swapaxes(1, 2))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,12 @@ class Encoding:
             )
         )
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Source columns in order."""
         return tuple(column.name for column in self.columns)
 
-    @property
+    @cached_property
     def sources(self) -> npt.NDArray[np.int64]:
         """For each encoded column the position of its source column."""
         widths = [column.width for column in self.columns]
@@ -179,26 +181,36 @@ def _numbers(name: str, values: pd.Series) -> Floats:
 
 
 def _one_hot(values: pd.Series, levels: tuple[str, ...]) -> Floats:
-    texts = _texts(values)
+    texts = _texts(values).tolist()
     place = {level: at for at, level in enumerate(levels)}
-    codes = [place.get(text, len(levels)) for text in texts.tolist()]
     encoded = np.zeros((len(texts), len(levels) + 1))
-    encoded[np.arange(len(texts)), codes] = 1.0
-    encoded[texts.isna().to_numpy()] = np.nan
+    encoded[np.arange(len(texts)), [place.get(text, len(levels)) for text in texts]] = 1.0
+    encoded[[not isinstance(text, str) for text in texts]] = np.nan
     return encoded
 
 
-def sum_groups(values: Floats, groups: Sequence[npt.NDArray[np.intp]]) -> Floats:
-    """Add up columns, group by group: (..., columns, rows) to (..., groups, rows).
+def steps_of(groups: Sequence[npt.NDArray[np.intp]]) -> tuple[int, list[tuple[Places, Places]]]:
+    """Return how many groups there are, and in which steps `sum_groups` adds up their columns.
+
+    Step n takes the nth column of each group that has so many: the places of these groups, and the columns.
+    """
+    steps = []
+    for step in range(max((len(group) for group in groups), default=0)):
+        at = [number for number, group in enumerate(groups) if len(group) > step]
+        steps.append((np.array(at), np.array([groups[number][step] for number in at])))
+    return len(groups), steps
+
+
+def sum_groups(values: Floats, grouped: tuple[int, list[tuple[Places, Places]]]) -> Floats:
+    """Add up columns, group by group (`steps_of`): (..., columns, rows) to (..., groups, rows).
 
     The columns of a group are added in their order for every row, so that a row has the same bits alone as in
     a batch; an empty group is 0.
     """
-    found = np.zeros((*values.shape[:-2], len(groups), values.shape[-1]))
-    for step in range(max((len(group) for group in groups), default=0)):
-        at = [number for number, group in enumerate(groups) if len(group) > step]
-        columns = [groups[number][step] for number in at]
-        if step:
+    count, steps = grouped
+    found = np.zeros((*values.shape[:-2], count, values.shape[-1]))
+    for number, (at, columns) in enumerate(steps):
+        if number:
             found[..., at, :] += values[..., columns, :]
         else:
             found[..., at, :] = values[..., columns, :]

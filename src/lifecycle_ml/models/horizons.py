@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 
 from lifecycle_ml.models.bag import Bag
 from lifecycle_ml.models.classifier import RiskClassifier
-from lifecycle_ml.models.encoding import Encoding, Floats, sum_groups
+from lifecycle_ml.models.encoding import Encoding, Floats, Places, steps_of, sum_groups
 from lifecycle_ml.models.logistic import log_odds
 from lifecycle_ml.outcomes.labels import label_column
 
@@ -156,7 +157,7 @@ class HorizonModel:
 
     def _encoded(self, matrix: pd.DataFrame) -> Floats:
         """Encode the rows once, as at horizon 0; `_stood` moves them to a horizon."""
-        own = Encoding(self.encoding.columns[: len(self.features)]).transform(matrix)
+        own = self._own.transform(matrix)
         rising = np.zeros((len(matrix), self._rising))
         if PAST_RENEWAL in self.encoding.names:
             rising[:, 0] = -matrix[RENEWAL].to_numpy(dtype=np.float64, na_value=np.nan)
@@ -172,9 +173,17 @@ class HorizonModel:
 
     def _gathered(self, values: Floats) -> Floats:
         """Sum one-hot columns to their feature, and all that rises with the horizon to the horizon's own."""
+        return sum_groups(values.swapaxes(-1, -2), self._grouped).swapaxes(-1, -2)
+
+    @cached_property
+    def _grouped(self) -> tuple[int, list[tuple[Places, Places]]]:
         sources = np.minimum(self.encoding.sources, len(self.features))
         groups = np.split(np.arange(len(sources)), np.flatnonzero(np.diff(sources)) + 1)
-        return sum_groups(values.swapaxes(-1, -2), [*groups, np.array([len(sources)])]).swapaxes(-1, -2)
+        return steps_of([*groups, np.array([len(sources)])])
+
+    @cached_property
+    def _own(self) -> Encoding:
+        return Encoding(self.encoding.columns[: len(self.features)])
 
     @property
     def _rising(self) -> int:

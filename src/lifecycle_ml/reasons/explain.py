@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lifecycle_ml.matrix.feature import CONTEXT, Feature
-from lifecycle_ml.models.encoding import sum_groups
+from lifecycle_ml.models.encoding import steps_of, sum_groups
 from lifecycle_ml.reasons.evidence import (
     Signs,
     judge,
@@ -280,14 +280,15 @@ def _weigh(
         if name in by_name and by_name[name].null_means == "unknown" and name in rows:
             missing[at] = np.isnan(numbers[name]) if name in numbers else rows[name].isna().to_numpy()
     groups = _places(categories)
+    every_group, eleven = steps_of(groups), steps_of(groups[:-1])
     # the sums of the eleven, then context, then what is missing
-    parts = sum_groups(np.where(missing, 0.0, relative), groups)
-    gap = _sum_columns(sum_groups(np.where(missing, relative, 0.0), groups).T, range(len(groups)))
+    parts = sum_groups(np.where(missing, 0.0, relative), every_group)
+    gap = _sum_columns(sum_groups(np.where(missing, relative, 0.0), every_group).T, range(len(groups)))
     sums = parts[:-1]
     facts = None if bundle.causes is None else bundle.causes.weigh(rows)
     weights = np.zeros((1, len(rows), len(CATEGORIES))) if facts is None else facts.members
     shares = _share(sums.T + _sum_members(weights) / len(weights))
-    odds = sum_groups(np.where(missing, 0.0, members - reference), groups[:-1])
+    odds = sum_groups(np.where(missing, 0.0, members - reference), eleven)
     odds += weights.swapaxes(1, 2)[np.arange(len(members)) % len(weights)]
     leads = np.zeros((len(rows), len(CATEGORIES)))
     every = np.arange(len(rows))
