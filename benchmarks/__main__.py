@@ -18,6 +18,7 @@ BENCHMARKS = (
     ("benchmarks.third_party", "--out", "out/third_party"),
     ("benchmarks.one_scan", "--out", "out/one_scan.jsonl"),
     ("benchmarks.explaining", "--out", "out/explaining.jsonl"),
+    ("benchmarks.reasons_audited", "--out", "out/reasons_audited.jsonl"),
 )
 
 

@@ -106,7 +106,7 @@ def audit_reasons(
     red: one row per account to audit, with account_id, as_of and the features. retained: snapshots of
     accounts that stayed through the headline horizon; stand-ins are drawn from the account's own segment
     where that has a reference of its own in the bundle, else from all. segments: account_id to segment.
-    Cost: 4,096 margins for each account and stand-in; 25 accounts and 40 stand-ins take about a minute.
+    Cost: 4,096 margins for each account and stand-in; 25 accounts with 40 each: minutes.
     Raises: ValueError where no trees serve.
     """
     model = bundle.model
