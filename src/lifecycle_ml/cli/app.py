@@ -393,11 +393,18 @@ def monitor(
 
 
 @app.command()
-def revenue(workspace: WorkspaceOption = Path(), as_of: AsOfOption = None, json: JsonOption = False) -> None:
-    """Show ARR waterfall, NRR, GRR and logo churn of the last twelve months, each with its formula."""
+def revenue(
+    workspace: WorkspaceOption = Path(),
+    as_of: AsOfOption = None,
+    gross_margin: Annotated[
+        float, typer.Option(help="Share of revenue that payback and LTV count, as 0.8; 1 is all of it.")
+    ] = 1.0,
+    json: JsonOption = False,
+) -> None:
+    """Show the ARR waterfall of the last twelve months, NRR, GRR, CAC and LTV, each with its formula."""
     from lifecycle_ml.cli import revenue as books
 
-    books.revenue(*open_workspace(workspace), parse_day(as_of), as_json=json)
+    books.revenue(*open_workspace(workspace), parse_day(as_of), gross_margin, as_json=json)
 
 
 @app.command()

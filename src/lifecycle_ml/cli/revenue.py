@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lifecycle_ml.cli.screen import say, say_json, show_table
+from lifecycle_ml.errors import ConfigError
 
 if TYPE_CHECKING:
     from datetime import date
@@ -16,35 +17,49 @@ _FLOW = ("opening", "new", "reactivation", "expansion", "price", "contraction", 
 _AGES = (3, 6, 12, 24, 36)
 
 
-def revenue(workspace: Workspace, settings: Settings, as_of: date, *, as_json: bool) -> None:
+def revenue(
+    workspace: Workspace, settings: Settings, as_of: date, gross_margin: float, *, as_json: bool
+) -> None:
     """Show ARR waterfall, NRR, GRR and logo churn of the last twelve whole months before `as_of`.
 
-    Raises: TableError where there are no contracts.
+    `gross_margin` is the share of revenue that payback and LTV count.
+    Raises: TableError where there are no contracts; ConfigError for a margin that is no share.
     """
     from lifecycle_ml.outcomes.recipe import load_recipe
-    from lifecycle_ml.revenue import retention, waterfall
-    from lifecycle_ml.revenue.books import read_books
+    from lifecycle_ml.revenue import acquisition, retention, waterfall
+    from lifecycle_ml.revenue.books import NOT_RECORDED, read_books
     from lifecycle_ml.revenue.report import revenue_report
     from lifecycle_ml.tables.source import read_tables
 
+    if not 0 < gross_margin <= 1:
+        raise ConfigError(f"--gross-margin {gross_margin} is no share; write 0.8 for 80 of 100.")
     label = load_recipe(workspace, "churn").label
     tables = read_tables(workspace, settings)
     books = read_books(tables, as_of, label.grace_days, label.arrival_lag_days)
-    reports = [revenue_report(book) for book in books]
-    formulas = {**waterfall.FORMULAS, **retention.FORMULAS}
+    reports = [revenue_report(tables, book, gross_margin) for book in books]
+    formulas = {**waterfall.FORMULAS, **retention.FORMULAS, **acquisition.FORMULAS}
     if as_json:
         say_json(
             {
                 "as_of": as_of.isoformat(),
                 "grace_days": label.grace_days,
                 "arrival_lag_days": label.arrival_lag_days,
+                "gross_margin": gross_margin,
                 "formulas": formulas,
+                "assumptions": acquisition.ASSUMPTIONS,
                 "books": reports,
             }
         )
         return
     for report in reports:
         _show(report, waterfall.FORMULAS, retention.FORMULAS, label.grace_days)
+        told = [row for name in ("by_channel", "by_campaign") for row in report[name]]
+        if any(row["cac"] is not None or row["group"] != NOT_RECORDED for row in told):
+            _show_acquisition("channel", report["by_channel"])
+            _show_acquisition("campaign", report["by_campaign"])
+            for name, formula in acquisition.FORMULAS.items():
+                say(f"  {name} = {formula}")
+            say(f"  Gross margin: {gross_margin:.0%} (--gross-margin). {acquisition.ASSUMPTIONS}")
 
 
 def _show(report: dict[str, Any], flow: dict[str, str], kept: dict[str, str], grace_days: int) -> None:
@@ -172,6 +187,39 @@ def _show_cohorts(rows: list[dict[str, Any]]) -> None:
         right=["accounts", "ARR at signing", *headed],
         whole=["signed"],
     )
+
+
+def _show_acquisition(what: str, rows: list[dict[str, Any]]) -> None:
+    figures = ["won", "with a cost", "CAC", "payback in months", "now", "losses a year", "LTV", "LTV / CAC"]
+    show_table(
+        f"By acquisition {what}",
+        [what, *figures],
+        [
+            [
+                row["group"],
+                f"{row['accounts']:,}",
+                f"{row['costed']:,}",
+                _known(row["cac"], ",.0f"),
+                _known(row["payback_months"], ".1f"),
+                f"{row['accounts_now']:,}",
+                _known(row["loss_rate"], ".1%") + f" ({row['losses']:,} lost)",
+                _worth(row),
+                _known(row["ltv_to_cac"], ".1f"),
+            ]
+            for row in rows
+        ],
+        right=figures,
+    )
+
+
+def _worth(row: dict[str, Any]) -> str:
+    if row["ltv"] is None:
+        return "too few losses" if row["accounts_now"] else "no account left"
+    return f"{row['ltv']:,.0f} ({_known(row['ltv_low'], ',.0f')} to {_known(row['ltv_high'], ',.0f')})"
+
+
+def _known(value: float | None, form: str) -> str:
+    return "unknown" if value is None else format(value, form)
 
 
 def _money(amount: float) -> str:

@@ -87,7 +87,7 @@ def read_books(tables: Tables, known_on: date, grace_days: int, arrival_lag_days
             "contracts: there is no such table, so nothing says what is paid for how long, and ARR, NRR and "
             "GRR cannot be told. Add features/sources/contracts.sql: contract_id, account_id, starts_on, arr."
         )
-    segments = _segments(tables, known_on)
+    segments = known_accounts(tables, known_on)["segment"]
     try:
         contracts = recurring_contracts(tables, known_on)
     except TableError as error:  # several currencies and no rates
@@ -120,12 +120,22 @@ def _only(tables: Tables, currency: str) -> Tables:
     )
 
 
-def _segments(tables: Tables, known_on: date) -> pd.Series:
-    """Segment by account_id, as known on known_on."""
+def known_accounts(tables: Tables, known_on: date) -> pd.DataFrame:
+    """Return segment, acquisition_channel, acquisition_campaign and acquisition_cost (float) by account_id.
+
+    Time: as known on `known_on`; a segment is overwritten in place, so it is that of the newest reading.
+    """
     through = ibis.timestamp(pd.Timestamp(known_on).to_pydatetime())
     spined = tables["accounts"].mutate(as_of=through, known_until=through)
-    known = as_known(spined, SCHEMAS["accounts"]).select("account_id", "segment").to_pandas()
-    return pd.Series(known.set_index("account_id")["segment"])
+    known = as_known(spined, SCHEMAS["accounts"])
+    rows: pd.DataFrame = known.select(
+        "account_id",
+        "segment",
+        "acquisition_channel",
+        "acquisition_campaign",
+        acquisition_cost=known.acquisition_cost.cast("float64"),
+    ).to_pandas()
+    return rows.set_index("account_id")
 
 
 def _books(

@@ -8,9 +8,11 @@ import pandas as pd
 
 from lifecycle_ml.revenue import retention as kept
 from lifecycle_ml.revenue import waterfall as flow
+from lifecycle_ml.revenue.acquisition import acquisition
 
 if TYPE_CHECKING:
     from lifecycle_ml.revenue.books import Books
+    from lifecycle_ml.tables.source import Tables
 
 MONTHS = 12
 """How many months the report shows."""
@@ -26,13 +28,14 @@ _MONEY = {
 }
 
 
-def revenue_report(books: Books) -> dict[str, Any]:
+def revenue_report(tables: Tables, books: Books, gross_margin: float = 1.0) -> dict[str, Any]:
     """Return the figures of one book, amounts in units of its currency with two decimals.
 
     Keys: currency, advice, known_on; waterfall (the last MONTHS months, all accounts), waterfall_by_segment;
     retention (the same months), retention_by_segment and retention_by_cohort (the last month); cohorts (by
-    months since signing); awaiting (accounts and arr carried because they may yet renew within grace).
-    Rows are those of `waterfall`, `retention` and `cohorts`; a share or end that cannot be told is None.
+    months since signing); by_channel and by_campaign (CAC, payback, LTV); awaiting (accounts and arr carried
+    because they may yet renew within grace).
+    Rows are those of `waterfall`, `retention`, `cohorts` and `acquisition`; what cannot be told is None.
     """
     shown = set(books.months[-MONTHS:].strftime("%Y-%m"))
     whole, by_segment = flow.waterfall(books), flow.waterfall(books, "segment")
@@ -46,6 +49,8 @@ def revenue_report(books: Books) -> dict[str, Any]:
         "retention_by_segment": _rows(kept.retention(books, "segment", last=1)),
         "retention_by_cohort": _rows(kept.retention(books, "cohort", last=1)),
         "cohorts": _rows(kept.cohorts(books)),
+        "by_channel": _rows(acquisition(tables, books, "acquisition_channel", gross_margin)),
+        "by_campaign": _rows(acquisition(tables, books, "acquisition_campaign", gross_margin)),
         "awaiting": {
             "accounts": int(books.awaiting.sum()),
             "arr": int(books.arr[books.awaiting, -1].sum()) / 100,

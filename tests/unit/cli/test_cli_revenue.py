@@ -9,12 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from lifecycle_ml.cli.app import app
-from lifecycle_ml.errors import TableError
+from lifecycle_ml.errors import ConfigError, TableError
 
-ACCOUNTS = """account_id,created_at,segment
-A,2022-06-01,smb
-B,2022-06-01,smb
-C,2022-06-01,enterprise
+ACCOUNTS = """account_id,created_at,segment,acquisition_channel,acquisition_cost
+A,2022-06-01,smb,web,500
+B,2022-06-01,smb,web,250
+C,2022-06-01,enterprise,partner,
 """
 # A grew by 200.50 in March 2024, B left in September 2023, C ended on 20 April 2024 and may still renew.
 CONTRACTS = """contract_id,account_id,starts_on,ends_on,arr
@@ -70,6 +70,15 @@ def test_the_books_are_printed_with_their_formulas(shown):
     assert any(line.endswith("2024-04: 3,000.00 / 3,500.00 = 85.7%") for line in lines)
     assert any(line.endswith("2024-04: 1 / 3 = 33.3%") for line in lines)
     assert any(line.startswith("No interval of NRR, 2024-04: ARR lies with too few") for line in lines)
+
+
+def test_what_winning_accounts_cost_is_printed_by_channel(shown):
+    """750 for two accounts of 1,500 a year: 375 each, back in six months, at half the margin in twelve."""
+    for words, payback in (((), "6.0"), (("--gross-margin", "0.5"), "12.0")):
+        lines = [" ".join(line.replace("│", " ").split()) for line in shown(*words).stdout.splitlines()]
+        assert any(line.startswith(f"web 2 2 375 {payback} 1") for line in lines), lines
+        assert any(line.startswith("partner 1 0 unknown unknown 1") for line in lines)
+    assert isinstance(shown("--gross-margin", "80").exception, ConfigError)
 
 
 def test_the_same_as_json(shown):
