@@ -158,9 +158,9 @@ def explain(
     Compared with: the mean contribution, at `horizon` (default: the headline), of retained accounts of the
     account's segment. `segments` maps account_id to segment (default: the matrix's own column `segment`).
     Reasons: a category is named where its share reaches its floor and its required evidence is true, or a
-    fact names it outright; at most three, by share. Where the first is neither clear and stable enough
-    (`clear_from`, `stable_from` of the taxonomy) nor named outright, the one reason is `unknown`, without
-    evidence.
+    fact names it outright; at most three, by share. Where the first is not clear and stable enough
+    (`clear_from`, `stable_from` of the taxonomy), only what a fact names outright is; else the one reason is
+    `unknown`, without evidence.
     Nulls: what a feature whose null means `unknown` contributes where it is null goes to the data gap; what
     the horizon and context features contribute goes to context.
     Cost: `chunk` rows at once; the result does not depend on it. Evidence is written only for the account ids
@@ -415,18 +415,17 @@ def _rank(
         nameable = facts.required | facts.outright
         # Counts come to less than 1, so an outright category comes before every other.
         key = np.where(nameable, strength / (1 + len(quotable)) + 2.0 * facts.outright, -1.0)
-        clear = nameable.any(axis=1)
     else:
         floors = np.array([taxonomy.named(name).floor for name in CATEGORIES])
         nameable = (weighed.shares >= floors) & facts.required | facts.outright
-        key = np.where(nameable, weighed.shares, -1.0)
-        every = np.arange(len(key))
-        first = key.argmax(axis=1)
-        clear = (key[every, first] >= taxonomy.unknown.clear_from) & (
+        every, first = np.arange(len(nameable)), np.where(nameable, weighed.shares, -1.0).argmax(axis=1)
+        clear = (weighed.shares[every, first] >= taxonomy.unknown.clear_from) & (
             weighed.stability[every, first] >= taxonomy.unknown.stable_from
-        ) | facts.outright.any(axis=1)
+        )
+        nameable = np.where(clear[:, None], nameable, facts.outright)
+        key = np.where(nameable, weighed.shares, -1.0)
     order = np.argsort(-key, axis=1, kind="stable")
-    return order, np.where(clear, np.minimum(nameable.sum(axis=1), REASONS), 0)
+    return order, np.minimum(nameable.sum(axis=1), REASONS)
 
 
 def _spread(columns: Sequence[str], values: Floats, quotable: Sequence[Feature]) -> Floats:
