@@ -176,12 +176,13 @@ def _in_constant_currency(contracts: pd.DataFrame, tables: Tables, data_through:
         listed = known.select("currency", "month", rate=known.rate.cast("float64")).to_pandas()
         rates = dict(listed.sort_values("month")[["currency", "rate"]].itertuples(index=False, name=None))
     missing = [currency for currency in currencies if currency not in rates]
-    if missing:
+    # the reporting currency, in which rates are quoted, need not be listed; where it is, every other has to be
+    if len(missing) > 1 or (missing and 1.0 in rates.values()):
         count = int(contracts["currency"].isin(missing).sum())
         raise TableError(
             f"fx_rates: no rate before {data_through} for {', '.join(missing)}, the currency of {count} "
             f"contracts; ARR is summed in constant currency. Add a row (currency, month, rate) for each of "
-            f"{', '.join(currencies)}."
+            f"{', '.join(currencies)} but the reporting currency."
         )
     factor = contracts["currency"].map(rates).fillna(1.0)
     return (contracts["units"] * factor).round().astype("int64")

@@ -237,6 +237,13 @@ def test_arr_is_the_sum_of_active_rows_in_constant_currency():
         )
 
 
+def test_the_reporting_currency_needs_no_rate_of_its_own():
+    """Rates are quoted in it, so a rate of 1 may be left out."""
+    contracts = [{"arr": 1000}, {"arr": 500, "currency": "USD"}]
+    rates = {"currency": ["USD"], "month": pd.to_datetime(["2024-01-01"]), "rate": [0.8]}
+    assert label(contracts, fx_rates=rates)["arr"] == 1400.0
+
+
 def test_labels_keep_one_row_per_snapshot_in_order():
     """Every row of the spine comes back once, sorted, an unknown account without ARR and label."""
     spine = pd.concat([spine_of("2024-06-01", "B"), spine_of(["2024-06-29", "2024-06-01"])])
