@@ -176,7 +176,7 @@ def _in_constant_currency(contracts: pd.DataFrame, tables: Tables, data_through:
         listed = known.select("currency", "month", rate=known.rate.cast("float64")).to_pandas()
         rates = dict(listed.sort_values("month")[["currency", "rate"]].itertuples(index=False, name=None))
     missing = [currency for currency in currencies if currency not in rates]
-    # the reporting currency, in which rates are quoted, need not be listed; where it is, every other has to be
+    # the reporting currency, in which rates are quoted, need not be listed; where it is, all others must be
     if len(missing) > 1 or (missing and 1.0 in rates.values()):
         count = int(contracts["currency"].isin(missing).sum())
         raise TableError(
