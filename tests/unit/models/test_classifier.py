@@ -83,6 +83,28 @@ def test_contributions_add_up_to_the_margin(table, fitted):
     np.testing.assert_allclose(values.sum(axis=1), fitted.decision_function(frame), atol=1e-6)
 
 
+@pytest.mark.parametrize("n_leaves", [6, 16])
+def test_contributions_are_those_of_shap(table, n_leaves):
+    """The reference, gaps and categories included; its values of a category's columns are added up."""
+    import shap
+
+    frame, y, groups = table
+    frame = frame.mask(np.random.default_rng(4).random(frame.shape) < 0.1)
+    capacity = Capacity(n_trees=40, n_leaves=n_leaves)
+    fitted = RiskClassifier(n_members=3, capacity=capacity, linear=False, num_threads=1, random_state=0)
+    fitted.fit(frame, y, groups=groups)
+    encoded = fitted.encoding_.transform(frame)
+    explainers = [shap.TreeExplainer(member) for member in fitted.bag_.members]
+    values = np.mean([explainer.shap_values(encoded) for explainer in explainers], axis=0)
+    base = np.mean([np.ravel(explainer.expected_value)[-1] for explainer in explainers])
+
+    found = fitted.contributions(frame)
+
+    assert frame.isna().any().all()
+    np.testing.assert_allclose(found[:, :-1], fitted.encoding_.gather(values), atol=1e-5)
+    np.testing.assert_allclose(found[:, -1], base + fitted.base_, atol=1e-5)
+
+
 def test_member_contributions_average_to_the_contributions(table, fitted):
     """The bag's contributions are the mean of its members'."""
     frame, _, _ = table
