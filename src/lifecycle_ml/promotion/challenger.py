@@ -35,7 +35,7 @@ from lifecycle_ml.promotion.backtest import (
     empty_predictions,
     fit_model,
 )
-from lifecycle_ml.promotion.colours import BASE_RATE, Colours, best_rule, colour_bar
+from lifecycle_ml.promotion.colours import BASE_RATE, best_rule, colour_bar
 from lifecycle_ml.promotion.evaluation import (
     CAPACITY,
     UNKNOWN,
@@ -47,7 +47,7 @@ from lifecycle_ml.promotion.evaluation import (
 from lifecycle_ml.promotion.gate import Refusal, Shown, judge
 from lifecycle_ml.promotion.grounds import Grounds, learn_causes
 from lifecycle_ml.promotion.recorded import recorded_reasons
-from lifecycle_ml.promotion.stability import Stability, reason_stability
+from lifecycle_ml.promotion.stability import explainable, reason_stability
 from lifecycle_ml.promotion.suspects import find_suspects
 
 BEST_GUESS_ACCOUNTS = 20
@@ -169,18 +169,15 @@ def try_challenger(
         and recipe.label.outcome == "churned"
     ):
         progress("fitting again and colouring the past", 0, 1)
-        stability, colours = _reasons_and_colours(
-            tried, labels, inputs, recipe, evaluation, grounds, seed, num_threads, draws
+        shown = _with_reasons_and_colours(
+            shown, tried, labels, inputs, recipe, evaluation, grounds, seed, num_threads, draws
         )
-        recorded = None
-        if tried.last is not None:
-            recorded = recorded_reasons(tried.last, labels, inputs, recipe, grounds, seed=seed, draws=draws)
-        shown = replace(shown, stability=stability, colours=colours, recorded=recorded)
         progress("fitting again and colouring the past", 1, 1)
     return Trial(matrix, labels, tier, tried, evaluation, judge(shown, recipe.gate), shown)
 
 
-def _reasons_and_colours(
+def _with_reasons_and_colours(
+    shown: Shown,
     tried: Backtest,
     labels: pd.DataFrame,
     inputs: Mapping[str, int],
@@ -190,13 +187,15 @@ def _reasons_and_colours(
     seed: int,
     num_threads: int,
     draws: int,
-) -> tuple[Stability | None, Colours | None]:
-    """Judge what a workspace makes of a model's scores: reasons, and colours beside the best rule."""
-    stability = None
+) -> Shown:
+    """Add what a workspace makes of a model's scores: reasons, and colours beside the best rule."""
+    stability = recorded = None
     if tried.last is not None:
+        learned = explainable(tried.last, inputs, recipe, grounds)
         stability = reason_stability(
-            tried.last, inputs, recipe, grounds, seed=seed, num_threads=num_threads, draws=draws
+            tried.last, learned, inputs, recipe, grounds, seed=seed, num_threads=num_threads, draws=draws
         )
+        recorded = recorded_reasons(tried.last, learned, labels, recipe, grounds, seed=seed, draws=draws)
     rule = best_rule(
         {
             name: figures["average_precision"].value
@@ -213,7 +212,7 @@ def _reasons_and_colours(
         seed=seed,
         draws=draws,
     )
-    return stability, colours
+    return replace(shown, stability=stability, colours=colours, recorded=recorded)
 
 
 def build_challenger(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,13 @@ import pandas as pd
 from lifecycle_ml.models.evaluation import Interval
 from lifecycle_ml.outcomes.labels import label_column
 from lifecycle_ml.promotion.backtest import Origin
-from lifecycle_ml.promotion.stability import explainable, share_of
+from lifecycle_ml.promotion.stability import share_of
 from lifecycle_ml.reasons.explain import explain
 from lifecycle_ml.reasons.taxonomy import UNKNOWN
 from lifecycle_ml.tables.schema import CATEGORIES
 
 if TYPE_CHECKING:
+    from lifecycle_ml.models.bundle import Bundle
     from lifecycle_ml.outcomes.recipe import Recipe
     from lifecycle_ml.promotion.grounds import Grounds
 
@@ -55,8 +55,8 @@ class RecordedReasons:
 
 def recorded_reasons(
     origin: Origin,
+    learned: Bundle,
     labels: pd.DataFrame,
-    inputs: Mapping[str, int],
     recipe: Recipe,
     grounds: Grounds,
     *,
@@ -65,9 +65,9 @@ def recorded_reasons(
 ) -> RecordedReasons | None:
     """Name reasons with what the last cut-off learned and hold them against what was recorded afterwards.
 
-    labels: of all snapshots, with `cause`. An account counts once, at its first test date. None where no
-    account that left has a category recorded. What people record is no truth: it is late, polite, and one
-    cause of several.
+    learned: the cut-off as `stability.explainable`. labels: of all snapshots, with `cause`. An account counts
+    once, at its first test date. None where no account that left has a category recorded. What people record
+    is no truth: it is late, polite, and one cause of several.
     """
     headline = recipe.label.headline_days
     left = labels[(labels[label_column(headline)] == 1) & labels["cause"].isin(list(CATEGORIES))]
@@ -75,9 +75,8 @@ def recorded_reasons(
     ahead = ahead.sort_values(["account_id", "as_of"]).drop_duplicates("account_id").reset_index(drop=True)
     if ahead.empty:
         return None
-    bundle = explainable(origin, inputs, recipe, grounds)
     rows = ahead.drop(columns="cause")
-    found = explain(bundle, rows, grounds.features, grounds.taxonomy, sentences_for=())
+    found = explain(learned, rows, grounds.features, grounds.taxonomy, sentences_for=())
     recorded = ahead["cause"].to_numpy(dtype=object)
     known = found.first != UNKNOWN
     named = [[reason["category"] for reason in reasons] for reasons in found.reasons]

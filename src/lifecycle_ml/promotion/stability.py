@@ -40,6 +40,7 @@ class Stability:
 
 def reason_stability(
     origin: Origin,
+    learned: Bundle,
     inputs: Mapping[str, int],
     recipe: Recipe,
     grounds: Grounds,
@@ -54,8 +55,8 @@ def reason_stability(
     Red are the `red_capacity` of each test date with the highest risk by the first fit. The first reason is
     the likeliest category by contributions (compared with retained accounts, all segments together) and by
     weight of evidence, both fitted again, as `reasons.explain` adds them up; required evidence and outright
-    facts, which a refit cannot change, are left out, so the figure is harder than what readers see. One fit
-    and two explanations.
+    facts, which a refit cannot change, are left out, so the figure is harder than what readers see. learned:
+    the cut-off as `explainable`. One fit and two explanations.
     """
     redrawn = redraw(origin.seen, seed, REDRAWN)
     seen = origin.seen.iloc[redrawn.rows].assign(account_id=redrawn.accounts).reset_index(drop=True)
@@ -76,8 +77,8 @@ def reason_stability(
     place = risk.groupby(ahead["as_of"].to_numpy()).rank(ascending=False, method="first")
     size = risk.groupby(ahead["as_of"].to_numpy()).transform("size")
     red = ahead[(place <= np.ceil(recipe.gate.red_capacity * size)).to_numpy()].reset_index(drop=True)
-    fits = (origin, Origin(again, seen, told, ahead))
-    first, second = (first_categories(fit, red, inputs, recipe, grounds) for fit in fits)
+    refitted = explainable(Origin(again, seen, told, ahead), inputs, recipe, grounds)
+    first, second = (first_categories(bundle, red, grounds) for bundle in (learned, refitted))
     same = (first == second).astype(np.float64)
     codes, accounts = pd.factorize(red["account_id"])
     return Stability(share_of(same, codes, len(accounts), seed, draws), len(accounts))
@@ -106,11 +107,8 @@ def redraw(matrix: pd.DataFrame, seed: int, share: float = 1.0) -> Redrawn:
     return Redrawn(np.concatenate(parts), names[number])
 
 
-def first_categories(
-    origin: Origin, rows: pd.DataFrame, inputs: Mapping[str, int], recipe: Recipe, grounds: Grounds
-) -> npt.NDArray[np.int64]:
+def first_categories(bundle: Bundle, rows: pd.DataFrame, grounds: Grounds) -> npt.NDArray[np.int64]:
     """Return the place (in CATEGORIES) of each row's likeliest category; -1: none is clear enough to name."""
-    bundle = explainable(origin, inputs, recipe, grounds)
     explained = explain(bundle, rows, grounds.features, grounds.taxonomy, sentences_for=())
     clear = explained.shares.max(axis=1) >= grounds.taxonomy.unknown.clear_from
     return np.where(clear, explained.shares.argmax(axis=1), NONE).astype(np.int64)

@@ -42,13 +42,12 @@ def judged(recipe, monkeypatch):
         first = np.array([each[0]["category"] for each in reasons], dtype=object)
         return type("Found", (), {"reasons": reasons, "first": first})
 
-    monkeypatch.setattr(recorded, "explainable", lambda *_args: None)
     monkeypatch.setattr(recorded, "explain", explain)
     grounds = type("Grounds", (), {"features": (), "taxonomy": None})
 
     def judge(labels=labels):
         return recorded_reasons(
-            Origin(None, pd.DataFrame(), told, ahead), labels, {}, recipe, grounds, seed=0, draws=50
+            Origin(None, pd.DataFrame(), told, ahead), None, labels, recipe, grounds, seed=0, draws=50
         )
 
     return judge, labels, asked

@@ -9,7 +9,7 @@ import pytest
 from lifecycle_ml.promotion import stability
 from lifecycle_ml.promotion.backtest import Origin
 from lifecycle_ml.promotion.grounds import load_grounds
-from lifecycle_ml.promotion.stability import NONE, first_categories, reason_stability, redraw
+from lifecycle_ml.promotion.stability import NONE, explainable, first_categories, reason_stability, redraw
 from lifecycle_ml.tables.schema import CATEGORIES
 from lifecycle_ml.tables.source import tables_from_frames
 from lifecycle_ml.workspace import Workspace, standard_root
@@ -96,16 +96,17 @@ def again(monkeypatch, model):
 
 
 def judged(origin, recipe, grounds):
-    return reason_stability(origin, INPUTS, recipe, grounds, seed=0, num_threads=1, draws=50)
+    learned = explainable(origin, INPUTS, recipe, grounds)
+    return reason_stability(origin, learned, INPUTS, recipe, grounds, seed=0, num_threads=1, draws=50)
 
 
 def test_the_first_reason_is_the_category_that_raises_most(origin, recipe, grounds):
     """Ten users fewer at 0.3 each outweigh one champion at 1; beside the reference nothing else moves."""
-    first = first_categories(origin, origin.ahead, INPUTS, recipe, grounds)
+    first = first_categories(explainable(origin, INPUTS, recipe, grounds), origin.ahead, grounds)
     assert {CATEGORIES[place] for place in first[:3]} == {grounds.features[USE].category}
     assert (first[3:60] == NONE).all()
     other = replace(origin, model=Weighted({USE: -0.05, CHAMPION: 3.0}))
-    other = first_categories(other, origin.ahead, INPUTS, recipe, grounds)
+    other = first_categories(explainable(other, INPUTS, recipe, grounds), origin.ahead, grounds)
     assert {CATEGORIES[place] for place in other[:3]} == {"champion_left"}
 
 
