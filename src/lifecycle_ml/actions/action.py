@@ -18,6 +18,8 @@ EventKind = Literal[
     "opened", "held_out", "closed", "escalated", "done", "dismissed", "snoozed", "assigned", "woken"
 ]
 Arm = Literal["offered", "held_out"]
+CHECKPOINTS: Final = (180, 120, 90, 60, 30)
+"""The checkpoints of a renewal, by the days before the day that decides."""
 HOLD_OUT: Final = "hold-out"
 """The step of what stands for a need left alone on purpose; no step of a workspace can be called so."""
 

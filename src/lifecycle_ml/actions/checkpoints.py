@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from lifecycle_ml.actions.action import CHECKPOINTS as CHECKPOINTS  # noqa: PLC0414 - also named here
 from lifecycle_ml.actions.steps import Step, check_steps
 from lifecycle_ml.actions.team import Team
 from lifecycle_ml.actions.templates import check_fields
@@ -25,7 +26,6 @@ from lifecycle_ml.health.scored import columns_of_rules, parse_rule
 from lifecycle_ml.workspace import Strict, Workspace
 
 FILE: Final = "serving/renewals.toml"
-CHECKPOINTS: Final = (180, 120, 90, 60, 30)
 PREFIX: Final = "checkpoint_"
 DATA: Final = "renewal_data"
 FIRST_BEFORE_SECOND: Final = timedelta(days=30)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lifecycle_ml.cli import clock
+from lifecycle_ml.cli import clock, tell
 from lifecycle_ml.errors import ConfigError, LifecycleError
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.workspace import Workspace, load_workspace
@@ -26,6 +26,7 @@ features_app = typer.Typer(help="What is known about an account.", no_args_is_he
 app.add_typer(features_app, name="features")
 health_app = typer.Typer(help="Colours: where they turn.", no_args_is_help=True)
 app.add_typer(health_app, name="health")
+app.add_typer(tell.app, name="tell")
 
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", help="Folder with features/, training/ or serving/.")

@@ -11,7 +11,7 @@ from lifecycle_ml.cli.clock import run_clock
 from lifecycle_ml.cli.screen import say, say_json, show_table
 from lifecycle_ml.errors import ConfigError
 from lifecycle_ml.settings import Settings
-from lifecycle_ml.store.document import Live, join_live
+from lifecycle_ml.store.document import join_live
 from lifecycle_ml.store.rows import AccountFilters, ActionFilters, Listed
 from lifecycle_ml.store.store import Store
 
@@ -29,8 +29,7 @@ def explain(settings: Settings, account: str, as_of: date | None, *, as_json: bo
         why = answers.unscored.get(account, "no account of that id is known.")
         raise ConfigError(f"account {account!r} has no reading as of {answers.publication.as_of}: {why}")
     now = run_clock(None, answers.publication.as_of)
-    live = Live(now=now, actions=answers.actions.get(account, []))
-    document = join_live(answers.bodies[account], live)
+    document = join_live(answers.bodies[account], answers.live(account, now))
     if as_json:
         say_json(document)
     else:
@@ -45,6 +44,12 @@ def _tell(document: dict[str, Any], name: str | None) -> None:
         f"{name or document['account_id']} ({document['account_id']}) is {health['color'].upper()} "
         f"since {health['since']}{before}"
     )
+    if health["override"] is not None:
+        own = health["override"]
+        say(f"{own['by']} sees it {own['color'].upper()} until {own['until']}: {own['reason']}")
+    if health["sentiment"] is not None:
+        felt = health["sentiment"]
+        say(f"Feels {felt['value']} to {felt['by']} ({felt['at'][:10]})")
     say(f"Stage: {document['stage'].replace('_', '-')}")
     say(f"Churn risk: {_odds(document['churn'])}")
     if document["expansion"]["band"] is not None:

@@ -11,7 +11,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from lifecycle_ml.errors import StoreError
-from lifecycle_ml.service.api import accounts, actions, calendar, movement, operators, score
+from lifecycle_ml.service.api import accounts, actions, calendar, movement, operators, people, score
 from lifecycle_ml.service.api.keys import KeyRing
 from lifecycle_ml.service.api.problems import (
     MEDIA_TYPE,
@@ -92,6 +92,7 @@ def create_app(
         accounts.router,
         calendar.router,
         actions.router,
+        people.router,
         operators.models_router,
     ):
         app.include_router(router)

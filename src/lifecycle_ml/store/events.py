@@ -30,6 +30,8 @@ _ASKED = 500
 class NoSuchActionError(StoreError):
     """No action has the id that was asked for."""
 
+    exit_code = 2
+
 
 def record(
     connection: sa.Connection, publication_id: int, ledger_seen: int, events: Sequence[ActionEvent]

@@ -13,14 +13,28 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import sqlalchemy as sa
 
 from lifecycle_ml.actions.action import LIVE
+from lifecycle_ml.store import said
 from lifecycle_ml.store.cursor import Cursor, CursorError
 from lifecycle_ml.store.document import instant_text
 from lifecycle_ml.store.publishing import by_id, of_row
-from lifecycle_ml.store.rows import AccountFilters, ActionFilters, Listed, Mix, Page, Past, Publication, Sort
+from lifecycle_ml.store.rows import (
+    AccountFilters,
+    ActionFilters,
+    Listed,
+    Mix,
+    Page,
+    Past,
+    Publication,
+    Sort,
+    live_of,
+)
 from lifecycle_ml.store.schema import actions, listings, publications, readings, unscored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from lifecycle_ml.store.document import Live
+    from lifecycle_ml.store.said import Words
 
 Only = Literal["all", "renewing", "triggered"]
 CHOICES = ("owner", "segment", "stage", "reason", "expansion_band")
@@ -73,6 +87,11 @@ class Answers:
     names: dict[str, str | None] = field(default_factory=dict)
     actions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     unscored: dict[str, str] = field(default_factory=dict)
+    words: dict[str, Words] = field(default_factory=dict)
+
+    def live(self, account_id: str, now: datetime) -> Live:
+        """Return what is joined with an account's reading on reading it."""
+        return live_of(self, account_id, now)
 
 
 def add_answers(connection: sa.Connection, found: Answers, ids: list[str]) -> None:
@@ -82,7 +101,9 @@ def add_answers(connection: sa.Connection, found: Answers, ids: list[str]) -> No
         found.bodies.update(_bodies(connection, here, ids))
         for account_id, name in connection.execute(_NAMES, {"here": here, "ids": ids}):
             found.names[account_id] = name
-        found.actions.update(unfinished(connection, [each for each in ids if each in found.bodies]))
+        here_too = [each for each in ids if each in found.bodies]
+        found.actions.update(unfinished(connection, here_too))
+        found.words.update(said.standing(connection, here_too))
     missing = [account_id for account_id in ids if account_id not in found.bodies]
     if missing:
         _add_unscored(connection, found, missing)
@@ -197,11 +218,12 @@ def account_page(
         Listed(**dict(zip(_FOUND_BY, row, strict=False)), body=bodies[row.account_id]) for row in rows[:limit]
     ]
     live = unfinished(connection, ids) if with_actions else {}
+    words = said.standing(connection, ids) if with_actions else {}
     if len(rows) <= limit:
-        return Page(shown, publication, actions=live)
+        return Page(shown, publication, actions=live, words=words)
     last = rows[limit - 1]
     value = last.sorted_by.isoformat() if isinstance(last.sorted_by, date) else last.sorted_by
-    return Page(shown, publication, Cursor(here, value, last.account_id).write(question), live)
+    return Page(shown, publication, Cursor(here, value, last.account_id).write(question), live, words)
 
 
 def color_mix(connection: sa.Connection, here: int, filters: AccountFilters) -> dict[str, Mix]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from lifecycle_ml.store.document import dumps, encode
+from lifecycle_ml.store.document import Live, dumps, encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from lifecycle_ml.store.said import Words
 
 Kind = Literal["nightly", "history"]
 Sort = Literal["arr_at_risk", "risk", "renewal", "name", "arr"]
@@ -189,6 +191,20 @@ class Mix:
     arr_at_risk: float
 
 
+class HasLive(Protocol):
+    """Accounts read together with what is live about them."""
+
+    @property
+    def actions(self) -> Mapping[str, list[dict[str, Any]]]:
+        """Unfinished actions by account."""
+        ...
+
+    @property
+    def words(self) -> Mapping[str, Words]:
+        """What people last said, by account."""
+        ...
+
+
 @dataclass(frozen=True)
 class AccountFilters:
     """Which accounts; empty means all. Several values of one kind are alternatives, kinds are joined by and.
@@ -228,3 +244,15 @@ class Page:
     next: str | None = None
     actions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """The unfinished actions of listed accounts, read at the same moment."""
+    words: dict[str, Words] = field(default_factory=dict)
+    """What people last said of listed accounts, read at the same moment."""
+
+    def live(self, account_id: str, now: datetime) -> Live:
+        """Return what is joined with an account's reading on reading it."""
+        return live_of(self, account_id, now)
+
+
+def live_of(found: HasLive, account_id: str, now: datetime) -> Live:
+    """Return the live parts of an account among those that were read together."""
+    actions, words = found.actions.get(account_id, ()), found.words.get(account_id)
+    return Live(now, actions) if words is None else words.live(now, actions)

@@ -9,6 +9,7 @@ listings      one row per reading: what lists filter and sort by, apart from the
 unscored      accounts a publication knew of and left out, with the reason in words
 actions       one row per action, as it stands now
 ledger        one row per thing that happened to an action; only ever added to
+account_words one row per thing a person said about an account; only ever added to
 verdicts      one row per as_of: what the monitor said, the latest word winning
 assignments   one row per account, playbook or trigger, and episode: offered or held out, and by what chance;
               only ever added to
@@ -183,6 +184,19 @@ ledger = Table(
     UniqueConstraint("once", name="ledger_once"),
     Index("ledger_by_account", "account_id", "at"),
     Index("ledger_by_action", "action_id", "event_id"),
+    sqlite_autoincrement=True,
+)
+
+account_words = Table(
+    "account_words",
+    metadata,
+    Column("word_id", Integer, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("details", JSON, nullable=False),
+    Index("account_words_by_account", "account_id", "word_id"),
     sqlite_autoincrement=True,
 )
 

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from lifecycle_ml.actions.action import LIVE, Action
 from lifecycle_ml.store import assigned, lists, publishing, remembered
 from lifecycle_ml.store import events as happenings
+from lifecycle_ml.store import said as spoken
 from lifecycle_ml.store.engine import open_engine, say_store_error, writing
 from lifecycle_ml.store.rows import AccountFilters, ActionFilters, Mix, Page, Past, Unscored
 from lifecycle_ml.store.schema import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import date, datetime
 
+    from lifecycle_ml.actions.account_words import AccountWord, Said
     from lifecycle_ml.actions.action import ActionEvent
     from lifecycle_ml.actions.ledger import Word
     from lifecycle_ml.store.assigned import Assigned
@@ -64,10 +66,10 @@ class Store:
 
     @classmethod
     def open(cls, url: str) -> Store:
-        """Open the store, making its tables where they are missing.
+        """Open the store, making its tables where it is empty and migrating it where it is an earlier one's.
 
         Raises: ConfigError for an address that cannot be one, StoreError where nothing answers or the
-        tables are another version's.
+        store is a newer program's.
         """
         return cls(open_engine(url))
 
@@ -364,6 +366,44 @@ class Store:
                 given = answer(happenings.tell(connection, action_id, word, by, at))
                 remembered.remember(connection, request, given, at)
         return given
+
+    def say(self, account_id: str, word: AccountWord, by: str, at: datetime) -> Said:
+        """Keep what a person says of an account, and return it as it is kept.
+
+        Raises: NoSuchAccountError for an account the store never saw, AccountWordError where the word cannot
+        be said about this account.
+        """
+        with self._writing() as connection:
+            return spoken.keep(connection, account_id, word, by, naive_utc(at))
+
+    def say_once(
+        self,
+        account_id: str,
+        word: AccountWord,
+        by: str,
+        at: datetime,
+        *,
+        key: str,
+        caller: str,
+        request_digest: str,
+        answer: Callable[[Said], Answer],
+    ) -> Answer:
+        """Keep what a person says once per idempotency key, as `tell_once` does for actions.
+
+        Raises: like `say`, and ReusedKeyError if the key came with another request before.
+        """
+        request = remembered.Request(key, caller, request_digest)
+        with self._writing() as connection:
+            given = remembered.replay(connection, request, at)
+            if given is None:
+                given = answer(spoken.keep(connection, account_id, word, by, naive_utc(at)))
+                remembered.remember(connection, request, given, at)
+        return given
+
+    def said(self, account_id: str, limit: int = 200) -> list[Said]:
+        """Return what people said of an account, the newest first."""
+        with self._reading() as connection:
+            return spoken.history(connection, account_id, limit)
 
     def replay(
         self, key: str, caller: str, request_digest: str, now: datetime | None = None

@@ -21,9 +21,10 @@ from lifecycle_ml.service.api.models import (
     Shape,
 )
 from lifecycle_ml.service.api.problems import ProblemError
+from lifecycle_ml.service.api.telling import spoken
 from lifecycle_ml.service.serving import Serving, request_id, serving
 from lifecycle_ml.store.cursor import Cursor
-from lifecycle_ml.store.document import Live, instant_text, splice_live
+from lifecycle_ml.store.document import instant_text, splice_live
 from lifecycle_ml.store.rows import LONGEST_ID, AccountFilters, Sort, storable
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def list_accounts(
     if page.publication is None:
         raise ProblemError("nothing-published", "There is no publication to list.")
     now = at.clock()
-    accounts = [splice_live(row.body, Live(now, page.actions.get(row.account_id, ()))) for row in page.rows]
+    accounts = [splice_live(row.body, page.live(row.account_id, now)) for row in page.rows]
     rest = {
         "next": page.next,
         "as_of": str(page.publication.as_of),
@@ -137,7 +138,7 @@ def get_history(
     at: Annotated[Serving, Depends(serving)],
     _caller: Annotated[Caller, Depends(require("read"))],
 ) -> Response:
-    """Return an account's readings in short, the newest first: one per as_of."""
+    """Return an account's readings in short, the newest first: one per as_of, and what people said of it."""
     before = None
     if question.cursor is not None:
         before = date.fromordinal(
@@ -155,6 +156,7 @@ def get_history(
             {
                 "account_id": account_id,
                 "readings": [short_reading(each) for each in shown],
+                "said": [] if before else [spoken(each) for each in at.store.said(account_id)],
                 "next": following,
                 "request_id": request_id(request),
             }
@@ -187,7 +189,7 @@ def read_account(at: Serving, account_id: str, as_of: date | None = None) -> byt
     if found.publication is None and as_of is None:
         raise ProblemError("nothing-published", "There is no publication to answer from.")
     if account_id in found.bodies:
-        return splice_live(found.bodies[account_id], Live(at.clock(), found.actions.get(account_id, ())))
+        return splice_live(found.bodies[account_id], found.live(account_id, at.clock()))
     if account_id in found.unscored:
         raise ProblemError("account-not-scored", found.unscored[account_id])
     raise ProblemError("account-not-found", "No account has this id.")

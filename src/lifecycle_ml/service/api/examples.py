@@ -152,6 +152,20 @@ CHANGED_ACTION: dict[str, Any] = {
     "request_id": "3f9c1e07a2b84d56",
 }
 
+KEPT_WORD: dict[str, Any] = {
+    "account_id": "A-1042",
+    "at": "2026-06-30T09:12:00Z",
+    "kind": "override",
+    "by": "Maya Lindqvist",
+    "says": "set the account to yellow until 2026-08-15: The champion is on leave until August",
+    "details": {
+        "color": "yellow",
+        "reason": "The champion is on leave until August",
+        "until": "2026-08-15",
+    },
+    "request_id": "3f9c1e07a2b84d56",
+}
+
 RENEWAL: dict[str, Any] = {
     "renewal_on": "2026-11-30",
     "notice_on": "2026-08-31",

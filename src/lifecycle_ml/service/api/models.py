@@ -340,11 +340,26 @@ class Reading(Shape):
     receipt: Receipt
 
 
+class SaidOfAccount(Shape):
+    """What a person said of an account."""
+
+    at: AwareDatetime
+    kind: Literal["override", "sentiment", "outcome", "decision"]
+    by: str
+    says: str = Field(description="The word as a sentence.")
+    details: dict[str, Any] = Field(
+        description="What was said, by the names of the request; an outcome also names its renewal_on."
+    )
+
+
 class History(Shape):
     """An account's readings, the newest first, and the cursor of the next page."""
 
     account_id: str
     readings: list[Reading]
+    said: list[SaidOfAccount] = Field(
+        description="What people said of it, the newest first, at most 200; [] on later pages."
+    )
     next: str | None
     request_id: str
 

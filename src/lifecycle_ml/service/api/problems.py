@@ -75,6 +75,12 @@ KINDS: dict[str, Kind] = {
         "The action cannot be changed like this",
         "The detail says why: most often it is finished already. Read the action again before trying anew.",
     ),
+    "account-conflict": Kind(
+        409,
+        "This cannot be said of the account",
+        "The detail says why: most often a day lies in the past or too far ahead, or no checkpoint has been "
+        "reached.",
+    ),
     "body-too-large": Kind(413, "The body is too large", "At most 1,000,000 bytes a call; split the call."),
     "invalid-request": Kind(
         422,

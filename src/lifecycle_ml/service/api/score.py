@@ -13,12 +13,12 @@ from lifecycle_ml.service.api.keys import Caller, require
 from lifecycle_ml.service.api.models import ScoreAnswer, ScoreQuestion
 from lifecycle_ml.service.api.problems import ProblemError, item_problem
 from lifecycle_ml.service.serving import Serving, request_id, serving
-from lifecycle_ml.store.document import Live, encode, instant_text, splice_live
+from lifecycle_ml.store.document import encode, instant_text, splice_live
 from lifecycle_ml.store.rows import storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import date
+    from datetime import date, datetime
 
     from lifecycle_ml.store.lists import Answers
 
@@ -50,8 +50,8 @@ def score(
         raise ProblemError("nothing-published", "There is no publication to answer from.")
     as_of = found.publication.as_of if found.publication else question.as_of
     failed = _refresh(at, found, ids, as_of) if question.refresh else None
-    live = Live(now=at.clock())
-    items = [_item(account_id, found, live, failed) for account_id in question.account_ids]
+    now = at.clock()
+    items = [_item(account_id, found, now, failed) for account_id in question.account_ids]
     publication = found.publication
     rest = {
         "as_of": str(as_of),
@@ -76,14 +76,14 @@ def _refresh(at: Serving, found: Answers, ids: list[str], as_of: date | None) ->
     return None
 
 
-def _item(account_id: str, found: Answers, live: Live, failed: str | None) -> bytes:
+def _item(account_id: str, found: Answers, now: datetime, failed: str | None) -> bytes:
     quoted = json.dumps(account_id).encode()
     if failed is not None:
         return _without(quoted, "error", "refresh-failed", failed)
     body = found.bodies.get(account_id)
     if body is not None:
         try:
-            account = splice_live(body, Live(live.now, found.actions.get(account_id, ())))
+            account = splice_live(body, found.live(account_id, now))
         except StoreError as error:
             return _without(quoted, "error", "internal-error", str(error))
         return b'{"account_id":' + quoted + b',"status":"ok","account":' + account + b"}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from lifecycle_ml.actions.account_words import ENDINGS, FEELINGS, LATEST_DUE, LONGEST_OVERRIDE
 from lifecycle_ml.actions.action import UNFINISHED
 from lifecycle_ml.actions.ledger import (
     LONGEST_SNOOZE,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from lifecycle_ml.service.serving import Serving
     from lifecycle_ml.store.rows import Listed
 
+SHOWN_DECISIONS = 3
 REMEMBERED = 200
 """Past readings looked at: more than half a year of nights."""
 SAID = {
@@ -44,6 +46,12 @@ SAID = {
     "dismiss": "Dismissed. It will not be asked for again in this episode.",
     "snooze": "Snoozed. It comes back on the day chosen.",
     "assign": "Assigned.",
+}
+TOLD = {
+    "override": "Your colour stands beside the model's.",
+    "sentiment": "Kept.",
+    "outcome": "The outcome is kept with the checkpoint.",
+    "decision": "The decision is kept.",
 }
 FIELDS = {"complete": "note", "dismiss": "reason", "snooze": "until", "assign": "owner"}
 """The one field of each button's form."""
@@ -55,7 +63,8 @@ router = APIRouter(include_in_schema=False)
 @router.get("/accounts/{account_id:path}")
 def account(account_id: str, request: Request, at: At, caller: Signed) -> Response:
     """Show why an account has its colour, what to do, and what is missing to be green."""
-    return _page(account_id, request, at, caller, said=SAID.get(request.query_params.get("said", "")))
+    said = request.query_params.get("said", "")
+    return show_account(account_id, request, at, caller, said=SAID.get(said), told=TOLD.get(said))
 
 
 @router.post("/actions/{action_id}/{name}")
@@ -76,7 +85,7 @@ async def act(action_id: str, name: str, request: Request, at: At, caller: Signe
         changed = tell(at, caller, action_id, _word(name, text), key)
     except ActionError as error:
         fault = words.sentence(str(error))
-        return _page(form.get("account_id", ""), request, at, caller, fault=fault, status=409)
+        return show_account(form.get("account_id", ""), request, at, caller, fault=fault, status=409)
     return RedirectResponse(
         f"{words.account_path(json.loads(changed)['account_id'])}?said={name}#todo", status_code=303
     )
@@ -100,21 +109,24 @@ def _word(name: str, text: str) -> Word:
         raise ActionError("choose the day the action comes back on.") from None
 
 
-def _page(
+def show_account(
     account_id: str,
     request: Request,
     at: Serving,
     caller: Caller,
     *,
     said: str | None = None,
+    told: str | None = None,
     fault: str | None = None,
     status: int = 200,
 ) -> Response:
+    """Render an account's page, perhaps with what was just said, or why it could not be."""
     document = json.loads(read_account(at, account_id))
     found = at.store.answers([account_id])
     past = [short_reading(each) for each in at.store.history(account_id, REMEMBERED)]
     actions = at.store.actions([account_id])[account_id]
     listed = _listed(at, document)
+    spoken = at.store.said(account_id)
     now = naive_utc(at.clock())
     renewal = listed.renewal if listed else None
     as_of = date.fromisoformat(document["as_of"])
@@ -130,7 +142,9 @@ def _page(
         onset=episode.onset(document, past, actions),
         labels=labels_of(request.app.state.workspace),
         waits=episode.waits_for(document, past, request.app.state.workspace),
-        events=episode.events(at.store.ledger(account_id), past),
+        events=episode.events(at.store.ledger(account_id), past, spoken),
+        decisions=[each for each in spoken if each.kind == "decision"][:SHOWN_DECISIONS],
+        say=_choices(now.date()),
         line=charts.line(past[::-1]),
         past=charts.thinned(past[::-1])[::-1],
         may_compare=at.comparer is not None and len(past) > 1,
@@ -142,8 +156,22 @@ def _page(
         wakes=[now.date() + timedelta(days=days) for days in (1, 7, LONGEST_SNOOZE.days)],
         key=secrets.token_urlsafe(12),
         said=said,
+        told=told,
         fault=fault,
     )
+
+
+def _choices(today: date) -> dict[str, Any]:
+    """Return what the forms offer: words to choose from, and the days that may be given."""
+    return {
+        "feelings": FEELINGS,
+        "endings": ENDINGS,
+        "first_day": today,
+        "usual_until": today + timedelta(days=30),
+        "last_until": today + LONGEST_OVERRIDE,
+        "usual_due": today + timedelta(days=14),
+        "last_due": today + LATEST_DUE,
+    }
 
 
 def _in_order(actions: list[Any]) -> list[Any]:

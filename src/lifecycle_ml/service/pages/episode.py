@@ -13,6 +13,7 @@ from lifecycle_ml.service.pages import words
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from lifecycle_ml.actions.account_words import Said
     from lifecycle_ml.actions.action import Action
     from lifecycle_ml.workspace import Workspace
 
@@ -80,11 +81,13 @@ def waits_for(document: dict[str, Any], past: Sequence[dict[str, Any]], workspac
     return "Everything listed is met and the risk is low; a fact that alone turns the colour is still true."
 
 
-def events(ledger: Sequence[dict[str, Any]], past: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return what happened, the newest first: colours that turned, and what became of actions.
+def events(
+    ledger: Sequence[dict[str, Any]], past: Sequence[dict[str, Any]], spoken: Sequence[Said] = ()
+) -> list[dict[str, Any]]:
+    """Return what happened, the newest first: colours that turned, what became of actions, what people said.
 
-    `ledger` is as the store gives it, the oldest first; `past` are short readings, the newest first. What
-    happened to several actions at one moment is one event.
+    `ledger` is as the store gives it, the oldest first; `past` are short readings and `spoken` what people
+    said of the account, both the newest first. What happened to several actions at one moment is one event.
     """
     found: list[dict[str, Any]] = []
     for after, before in pairwise(past):
@@ -113,5 +116,16 @@ def events(ledger: Sequence[dict[str, Any]], past: Sequence[dict[str, Any]]) -> 
             }
         grouped[key]["titles"].append(each["action"]["title"])
     found.extend(list(grouped.values())[::-1])
+    found.extend(
+        {
+            "on": each.at.date().isoformat(),
+            "color": None,
+            "what": words.event(each.kind),
+            "titles": [each.says],
+            "because": "",
+            "by": each.by,
+        }
+        for each in spoken
+    )
     # sorted() is stable: of one day, the colour stands below what followed from it
     return sorted(found, key=lambda each: (each["on"], each["color"] is None), reverse=True)[:MOST_EVENTS]

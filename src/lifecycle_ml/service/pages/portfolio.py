@@ -15,7 +15,7 @@ from lifecycle_ml.service.pages.labels import labels_of
 from lifecycle_ml.service.pages.question import WINDOWS, Question
 from lifecycle_ml.service.pages.rendering import At, Signed, render
 from lifecycle_ml.store.cursor import CursorError
-from lifecycle_ml.store.document import Live, join_live
+from lifecycle_ml.store.document import join_live
 from lifecycle_ml.store.export import csv_line, harmless
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _cells(row: dict[str, Any]) -> list[Any]:
 
 
 def _row(row: Listed, page: Page, at: Serving) -> dict[str, Any]:
-    document = join_live(row.body, Live(at.clock(), page.actions.get(row.account_id, ())))
+    document = join_live(row.body, page.live(row.account_id, at.clock()))
     churn, reasons = document["churn"], document["reasons"]
     actions = [action for action in document["actions"] if action["status"] != "held_out"]
     first = actions[0] if actions else None

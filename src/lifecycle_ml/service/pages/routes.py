@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
 from lifecycle_ml.service.api.problems import KINDS, ProblemError
-from lifecycle_ml.service.pages import account, effects, movement, portfolio, session
+from lifecycle_ml.service.pages import account, effects, movement, people, portfolio, session
 from lifecycle_ml.service.pages.reference import operations
 from lifecycle_ml.service.pages.rendering import HERE, At, SignInNeededError, read_form, render
 from lifecycle_ml.service.serving import Serving
@@ -18,7 +18,7 @@ router = APIRouter(include_in_schema=False)
 
 def install(app: FastAPI) -> None:
     """Add the pages to the service."""
-    for each in (portfolio.router, effects.router, movement.router, account.router, router):
+    for each in (portfolio.router, effects.router, movement.router, people.router, account.router, router):
         app.include_router(each)
 
     @app.exception_handler(SignInNeededError)

@@ -26,6 +26,10 @@ _EVENTS = {
     "snoozed": "snoozed",
     "assigned": "given to someone else",
     "woken": "woke up",
+    "override": "a colour of their own",
+    "sentiment": "how it feels",
+    "outcome": "what a checkpoint came to",
+    "decision": "decided",
 }
 _FILTERS_SAID = {"expansion_band": "growth", "reason": "reason", "renewal": "renewal"}
 _ESCALATION = {
@@ -126,7 +130,7 @@ def escalation(name: str | None) -> str:
 
 
 def event(kind: str) -> str:
-    """What happened to an action, as people say it."""
+    """What happened to an action, or was said of an account, as people say it."""
     return _EVENTS.get(kind, plain(kind))
 
 

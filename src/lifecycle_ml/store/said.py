@@ -1,0 +1,148 @@
+"""What people said about accounts, kept as it was said; each function works in its caller's transaction."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from lifecycle_ml.actions.account_words import Said, say, stands
+from lifecycle_ml.errors import StoreError
+from lifecycle_ml.store import publishing
+from lifecycle_ml.store.document import Live, instant_text
+from lifecycle_ml.store.schema import account_words, actions, listings, naive_utc, readings, unscored
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from lifecycle_ml.actions.account_words import AccountWord
+
+_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+_STANDING = (
+    sa.select(account_words)
+    .where(account_words.c.account_id.in_(_IDS), account_words.c.kind.in_(("override", "sentiment")))
+    .order_by(account_words.c.word_id)
+)
+_OUTCOMES = (
+    sa.select(account_words)
+    .where(account_words.c.account_id.in_(_IDS), account_words.c.kind == "outcome")
+    .order_by(account_words.c.word_id)
+)
+
+
+class NoSuchAccountError(StoreError):
+    """No account has the id that was asked for."""
+
+    exit_code = 2
+
+
+@dataclass
+class Words:
+    """The last override and the last sentiment of one account, None where nobody said one."""
+
+    override: Said | None = None
+    sentiment: Said | None = None
+
+    def live(self, now: datetime, actions: Sequence[Mapping[str, Any]]) -> Live:
+        """Return what is joined with the account's reading now: an override that has run out is none."""
+        override = sentiment = None
+        if self.override is not None and stands(self.override, naive_utc(now).date()):
+            told = self.override.details
+            override = {
+                "color": told["color"],
+                "reason": told["reason"],
+                "by": self.override.by,
+                "until": told["until"],
+            }
+        if self.sentiment is not None:
+            sentiment = {
+                "value": self.sentiment.details["value"],
+                "by": self.sentiment.by,
+                "at": instant_text(self.sentiment.at),
+            }
+        return Live(now, actions, override, sentiment)
+
+
+def keep(connection: sa.Connection, account_id: str, word: AccountWord, by: str, at: datetime) -> Said:
+    """Keep a person's word; see `Store.say`."""
+    if not _is_known(connection, account_id):
+        raise NoSuchAccountError(
+            f"no account has the id {account_id!r}; ids are those of the accounts table."
+        )
+    said = say(account_id, word, by, at, _renewal(connection, account_id))
+    connection.execute(
+        sa.insert(account_words).values(
+            account_id=account_id, kind=said.kind, at=at, by=said.by, details=dict(said.details)
+        )
+    )
+    return said
+
+
+def standing(connection: sa.Connection, ids: list[str]) -> dict[str, Words]:
+    """Return the last override and sentiment of some accounts; those nobody spoke of are left out."""
+    found: dict[str, Words] = {}
+    if ids:
+        for row in connection.execute(_STANDING, {"ids": ids}):
+            words = found.setdefault(row.account_id, Words())
+            setattr(words, row.kind, _said(row))
+    return found
+
+
+def history(connection: sa.Connection, account_id: str, limit: int) -> list[Said]:
+    """Return what was said of an account, the newest first."""
+    question = (
+        sa.select(account_words)
+        .where(account_words.c.account_id == account_id)
+        .order_by(account_words.c.word_id.desc())
+        .limit(limit)
+    )
+    return [_said(row) for row in connection.execute(question)]
+
+
+def checkpoints(
+    connection: sa.Connection, ids: list[str]
+) -> tuple[dict[tuple[str, str, int], Said], dict[str, dict[str, datetime]]]:
+    """Return what checkpoints came to, and their steps that were done.
+
+    The first by (account_id, renewal_on, checkpoint), the last word winning; the second by account_id and
+    action_id, with the moment each was done.
+    """
+    outcomes: dict[tuple[str, str, int], Said] = {}
+    done: dict[str, dict[str, datetime]] = {}
+    if ids:
+        for row in connection.execute(_OUTCOMES, {"ids": ids}):
+            outcomes[row.account_id, row.details["renewal_on"], row.details["checkpoint"]] = _said(row)
+        finished = sa.select(actions.c.account_id, actions.c.action_id, actions.c.changed_at).where(
+            actions.c.account_id.in_(ids), actions.c.kind == "checkpoint", actions.c.status == "done"
+        )
+        for row in connection.execute(finished):
+            done.setdefault(row.account_id, {})[row.action_id] = row.changed_at
+    return outcomes, done
+
+
+def _is_known(connection: sa.Connection, account_id: str) -> bool:
+    return any(
+        connection.execute(
+            sa.select(table.c.account_id).where(table.c.account_id == account_id).limit(1)
+        ).first()
+        for table in (readings, unscored)
+    )
+
+
+def _renewal(connection: sa.Connection, account_id: str) -> Mapping[str, Any] | None:
+    current = publishing.current(connection)
+    if current is None:
+        return None
+    question = sa.select(listings.c.renewal).where(
+        listings.c.publication_id == current.publication_id, listings.c.account_id == account_id
+    )
+    text = connection.execute(question).scalar()
+    found: Mapping[str, Any] | None = json.loads(text) if text else None
+    return found
+
+
+def _said(row: Any) -> Said:
+    return Said(row.kind, row.account_id, row.at, row.by, row.details)
