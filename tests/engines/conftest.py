@@ -7,21 +7,15 @@ import shutil
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Any, NoReturn
+from typing import Any
+
+import pytest
 
 import postgres_server
-import pytest
+from absent import missing
 
 AWAY = "Europe/Berlin"
 """Where the tests are run: instants are UTC everywhere, even in the hour that local clocks show twice."""
-
-
-def missing(what: str, remedy: str) -> NoReturn:
-    """Skip what cannot run here and say why; where CI is set, a missing engine is a failure."""
-    reason = f"NOT TESTED: {what} is missing; {remedy}"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(autouse=True)
@@ -33,18 +27,6 @@ def away_from_utc() -> Iterator[None]:
     yield
     os.environ.pop("TZ") if before is None else os.environ.update(TZ=before)
     time.tzset()
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[postgres_server.Server]:
-    """A Postgres server of our own."""
-    if find_spec("psycopg") is None:
-        missing("psycopg", "pip install 'lifecycle_ml[postgres]', or run the tests with make test")
-    folder = postgres_server.programs()
-    if folder is None:
-        missing("the Postgres server", f"install {postgres_server.NEEDS}")
-    with postgres_server.running(folder) as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A store in a file."""
+"""A store in a file, and one on a Postgres server: every test of the store is run on both."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ import pytest
 from lifecycle_ml.store.store import Store
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def kind(request):
+    """Which database the store is on."""
+    return request.param
+
+
 @pytest.fixture
-def url(tmp_path):
-    """The address of a store that does not exist yet, in a folder that does not either."""
-    return f"sqlite:///{tmp_path}/out/lifecycle.db"
+def url(kind, store_url):
+    """The address of an empty store."""
+    return store_url(kind)
 
 
 @pytest.fixture

@@ -75,9 +75,9 @@ def prepare(url):
 
 
 @pytest.fixture
-def undisturbed(tmp_path):
+def undisturbed(kind, new_store_url):
     """What a run leaves that nobody stopped."""
-    store = prepare(f"sqlite:///{tmp_path}/undisturbed.db")
+    store = prepare(new_store_url(kind))
     run(store, NOW + WEEK)
     yield everything(store)
     store.close()

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 NEEDS = "initdb and postgres (apt-get install postgresql; macOS: brew install postgresql)"
 USER = "reader"
@@ -39,6 +39,32 @@ class Server:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(database)))
         return self.url(quote(database))
+
+    def empty(self, url: str) -> None:
+        """Remove every row of a database but which revision its tables are at."""
+        import psycopg
+
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            tables = connection.execute(
+                "SELECT tablename FROM pg_tables "
+                "WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+            ).fetchall()
+            names = psycopg.sql.SQL(", ").join(psycopg.sql.Identifier(name) for (name,) in tables)
+            connection.execute(psycopg.sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(names))
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever is still connected to it."""
+        import psycopg
+
+        database = unquote(url.rpartition("/")[2])
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(
+                psycopg.sql.SQL("DROP DATABASE {} WITH (FORCE)").format(psycopg.sql.Identifier(database))
+            )
 
 
 def programs() -> Path | None:
