@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from lifecycle_ml.errors import ConfigError, StoreError
-from lifecycle_ml.store.schema import metadata
+from lifecycle_ml.store.revisions import REVISION, bring_up_to_date, revision_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,18 +20,21 @@ BUSY_MS = 15_000
 """How long a writer waits for another one before SQLite gives up."""
 KEPT_OPEN = 40
 """Connections kept, one for each thread the service may use: opening one costs more than a question."""
+_POSTGRES = frozenset({"postgres", "postgresql"})
 _WRITERS = 0x6C696665
 """The number of the lock writers of a Postgres store take turns with."""
 
 
-def open_engine(url: str) -> sa.Engine:
-    """Open the database at `url` and make its tables where they are missing.
+def open_engine(url: str, *, migrated: bool = True) -> sa.Engine:
+    """Open the database at `url`; `migrated`: first brought to the revision this program works with.
 
-    Raises: ConfigError for an address that cannot be one, StoreError where nothing answers or the tables
-    are another version's.
+    Raises: ConfigError for an address that cannot be one, StoreError where nothing answers or the store
+    is a newer program's.
     """
     try:
         parsed = make_url(url)
+        if parsed.drivername in _POSTGRES:
+            parsed = parsed.set(drivername="postgresql+psycopg")
         if parsed.get_backend_name() == "sqlite":
             engine = _sqlite(parsed)
         else:
@@ -44,13 +47,15 @@ def open_engine(url: str) -> sa.Engine:
             "LIFECYCLE_STORE_URL: not an SQLAlchemy URL this installation can open "
             f"({type(error).__name__}). Write sqlite:///path/to/file.db or postgresql+psycopg://…"
         ) from error
+    if not migrated:
+        return engine
     try:
         with say_store_error(engine), engine.connect() as connection:
-            complete = _is_complete(connection)
-        if not complete:
+            at = revision_of(connection)
+        if at != REVISION:
             with say_store_error(engine), writing(engine) as connection:
-                metadata.create_all(connection)
-    except StoreError:
+                bring_up_to_date(connection)
+    except BaseException:
         engine.dispose()
         raise
     return engine
@@ -76,28 +81,6 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
                 connection.info.pop("write", None)
         yield connection
         connection.commit()
-
-
-def _is_complete(connection: sa.Connection) -> bool:
-    """Whether the store has all its tables. Raises: StoreError if one has other columns than this version."""
-    inspector = sa.inspect(connection)
-    there = set(inspector.get_table_names()) & set(metadata.tables)
-    wrong = []
-    for name in sorted(there):
-        columns = {column["name"] for column in inspector.get_columns(name)}
-        known = set(metadata.tables[name].columns.keys())
-        wrong += [f"{name} lacks {column}" for column in sorted(known - columns)]
-        wrong += [f"{name} has {column}" for column in sorted(columns - known)]
-    if wrong:
-        where = connection.engine.url.render_as_string(hide_password=True)
-        shown = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-        raise StoreError(
-            f"store {where} was made by another version of lifecycle_ml ({shown}), and none can take it over "
-            "yet. Point LIFECYCLE_STORE_URL to a new address (or move the file away), then "
-            "`lifecycle run` publishes into it, with twelve weeks of history read from your tables. What "
-            "people did with actions stays in the old store."
-        )
-    return there == set(metadata.tables)
 
 
 @contextmanager

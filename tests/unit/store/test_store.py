@@ -272,28 +272,6 @@ def test_a_reading_takes_its_columns_from_its_document():
     assert type(made).of(without, state="", risk=None).reason == "unknown"
 
 
-def test_a_store_is_opened_by_several_at_once(url):
-    """Workers starting together on no database make one schema and one secret."""
-    found: list[bytes] = []
-    faults: list[BaseException] = []
-
-    def work():
-        try:
-            opened = Store.open(url)
-            found.append(opened.secret("pages"))
-            opened.close()
-        except BaseException as fault:  # noqa: BLE001 - told by the test
-            faults.append(fault)
-
-    threads = [threading.Thread(target=work) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert faults == []
-    assert len(set(found)) == 1
-
-
 def test_readers_never_see_a_mixture_while_publications_arrive(store, url):
     """Pointer, readings and actions of one answer belong together."""
     ids = [f"A-{number}" for number in range(20)]
@@ -391,22 +369,6 @@ def test_a_database_that_is_none_is_a_store_error(tmp_path):
 
     with pytest.raises(StoreError, match="file is not a database"):
         Store.open(f"sqlite:///{tmp_path}/letter.txt")
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ("ALTER TABLE listings DROP COLUMN expansion_band", "listings lacks expansion_band"),
-        ("ALTER TABLE actions ADD COLUMN mood TEXT", "actions has mood"),
-    ],
-)
-def test_a_store_of_another_version_is_refused_in_words(store, url, change, said):
-    """Not with SQL at the first question, and nothing in it is changed."""
-    with store._engine.begin() as connection:
-        connection.exec_driver_sql(change)
-
-    with pytest.raises(StoreError, match=rf"another version .*\({said}\).*Point LIFECYCLE_STORE_URL"):
-        Store.open(url)
 
 
 def test_a_store_is_opened_while_another_one_writes(store, url):
