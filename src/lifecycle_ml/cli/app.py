@@ -400,12 +400,41 @@ def revenue(
     gross_margin: Annotated[
         float, typer.Option(help="Share of revenue that payback and LTV count, as 0.8; 1 is all of it.")
     ] = 1.0,
+    forecast: Annotated[
+        bool, typer.Option("--forecast", help="Show instead NRR and GRR of the next four quarters.")
+    ] = False,
+    leakage: Annotated[
+        bool,
+        typer.Option("--leakage", help="Show instead use not billed, invoices unpaid and old discounts."),
+    ] = False,
+    finance: Annotated[
+        bool,
+        typer.Option("--finance", help="Show instead ARR at risk, days of notice and who does not pay."),
+    ] = False,
+    reasons: Annotated[
+        bool,
+        typer.Option("--reasons", help="Show instead why accounts leave, by month, with control limits."),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Show the ARR waterfall of the last twelve months, NRR, GRR, CAC and LTV, each with its formula."""
+    from lifecycle_ml.cli import ahead
     from lifecycle_ml.cli import revenue as books
 
-    books.revenue(*open_workspace(workspace), parse_day(as_of), gross_margin, as_json=json)
+    opened, day = open_workspace(workspace), parse_day(as_of)
+    parts = {
+        "--forecast": (forecast, ahead.forecast),
+        "--leakage": (leakage, ahead.leakage),
+        "--finance": (finance, ahead.finance),
+        "--reasons": (reasons, ahead.reasons),
+    }
+    chosen = [name for name, (wanted, _) in parts.items() if wanted]
+    if len(chosen) > 1:
+        raise ConfigError(f"{' and '.join(chosen)} are reports of their own; ask for one of them.")
+    if chosen:
+        parts[chosen[0]][1](*opened, day, as_json=json)
+        return
+    books.revenue(*opened, day, gross_margin, as_json=json)
 
 
 @app.command()
