@@ -52,27 +52,42 @@ def acquisition(
     costs are in the reporting currency; ltv with fewer than MIN_LOSSES losses or without accounts now.
     Gross margin is in no table: at 1.0, payback and LTV are of revenue, not of what is earned on it.
     """
+    each = worth_by_account(tables, books, by)
+    groups = each.pop("group").to_numpy()
+    rows = [
+        {"group": str(group)} | _measured(each[groups == group], gross_margin, draws, seed)
+        for group in np.unique(groups)
+    ]
+    return pd.DataFrame(rows)
+
+
+def worth_by_account(tables: Tables, books: Books, by: Source = "acquisition_channel") -> pd.DataFrame:
+    """Return what CAC, payback and LTV are sums of.
+
+    Grain: one row per account of the books: group (value of `by`), cost (NaN: not recorded, or the books are
+    in one of several currencies), first (ARR at the end of its first month) and now, active (has ARR now),
+    years (with ARR), losses (times it lost all ARR).
+    """
     known = known_accounts(tables, books.known_on).reindex(books.accounts)
     groups = known[by].fillna(NOT_RECORDED).to_numpy(dtype=np.str_)
     costs = known["acquisition_cost"].to_numpy(dtype=np.float64)
     if books.currency is not None:
         costs = np.full(len(costs), np.nan)
     paid = books.arr > 0
-    each = pd.DataFrame(
-        {
-            "cost": costs,
-            "first": books.arr[np.arange(len(groups)), 1 + books.first_months] / 100,
-            "now": books.arr[:, -1] / 100,
-            "active": paid[:, -1],
-            "years": paid[:, :-1].sum(axis=1) / 12,
-            "losses": (paid[:, :-1] & ~paid[:, 1:]).sum(axis=1),
-        }
-    ).astype(float)
-    rows = [
-        {"group": str(group)} | _measured(each[groups == group], gross_margin, draws, seed)
-        for group in np.unique(groups)
-    ]
-    return pd.DataFrame(rows)
+    return (
+        pd.DataFrame(
+            {
+                "cost": costs,
+                "first": books.arr[np.arange(len(groups)), 1 + books.first_months] / 100,
+                "now": books.arr[:, -1] / 100,
+                "active": paid[:, -1],
+                "years": paid[:, :-1].sum(axis=1) / 12,
+                "losses": (paid[:, :-1] & ~paid[:, 1:]).sum(axis=1),
+            }
+        )
+        .astype(float)
+        .assign(group=groups)
+    )
 
 
 def _measured(each: pd.DataFrame, margin: float, draws: int, seed: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lifecycle_ml.models.evaluation import bootstrap_counts
+from lifecycle_ml.revenue.intervals import wilson
 from lifecycle_ml.revenue.waterfall import groups_of
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ FORMULAS = {
     "logo churn": "accounts that had ARR 12 months ago and have none now / accounts that had ARR then",
 }
 """Each figure in words; `ago` and `now` are month ends."""
-
-_Z = 1.959963984540054  # two-sided 95%
 
 
 def retention(
@@ -109,7 +108,7 @@ def _measured(
         table[f"{name}_low"], table[f"{name}_high"] = ends
         table[f"{name}_no_interval"] = pd.Series(reasons, dtype="object")
     table["logo_churn"] = table["lost"] / table["accounts"]
-    table["logo_churn_low"], table["logo_churn_high"] = _wilson(
+    table["logo_churn_low"], table["logo_churn_high"] = wilson(
         table["logo_churn"].to_numpy(), table["accounts"].to_numpy()
     )
     return table
@@ -138,13 +137,3 @@ def _drawn(then: NDArray[np.int64], now: NDArray[np.int64], draws: int, seed: in
             ratios.append((drawn @ now) / (drawn @ then))
     ends: NDArray[np.float64] = np.nanquantile(np.concatenate(ratios), [0.025, 0.975], axis=0)
     return ends
-
-
-def _wilson(
-    share: NDArray[np.float64], count: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Wilson's 95% interval of shares; it is never empty, also where nobody left (Wilson 1927)."""
-    squared = _Z**2 / count
-    middle = (share + squared / 2) / (1 + squared)
-    half = _Z * np.sqrt(share * (1 - share) / count + squared / (4 * count)) / (1 + squared)
-    return np.where(share > 0, middle - half, 0.0), np.where(share < 1, middle + half, 1.0)

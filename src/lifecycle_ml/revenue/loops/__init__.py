@@ -1,0 +1,1 @@
+"""Feedback loops: what retention teaches sales, marketing and product, one question and one table each."""
