@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Receiver = Literal["sales", "marketing", "product"]
 Kind = Literal["text", "count", "share", "ratio", "rate", "money", "days"]
 
-FALSE_SHARE = 0.05
+FALSE_SHARE = 0.01
 """Share of reported findings that may be chance, controlled across each table (Benjamini-Hochberg)."""
 
 NOTHING = "Nothing stands out."
@@ -49,6 +49,7 @@ class Loop:
     columns: tuple[Column, ...]
     rows: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     lacks: str | None = None
+    false_share: float = FALSE_SHARE
 
     @property
     def findings(self) -> list[str]:
@@ -65,6 +66,7 @@ class Loop:
             "loop": self.name,
             "question": self.question,
             "method": self.method,
+            "false_share": self.false_share,
             "lacks": self.lacks,
             "findings": self.findings,
             "rows": [{str(name): _plain(value) for name, value in row.items()} for row in rows],
@@ -77,7 +79,7 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def judged(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+def judged(rows: pd.DataFrame, by: list[str], false_share: float = FALSE_SHARE) -> pd.DataFrame:
     """Return the rows with `p_adjusted` and `stands_out`, those that stand out first, then in order of `by`.
 
     `p` is NaN where there is too little to compare; such rows are no part of the table's family.
@@ -85,7 +87,7 @@ def judged(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     if rows.empty:
         return rows
     rows = rows.assign(p_adjusted=benjamini_hochberg(rows["p"].to_numpy(dtype=np.float64)))
-    rows = rows.assign(stands_out=rows["p_adjusted"] <= FALSE_SHARE)
+    rows = rows.assign(stands_out=rows["p_adjusted"] <= false_share)
     first = rows.sort_values([*by], kind="stable").sort_values(
         "stands_out", ascending=False, kind="stable", ignore_index=True
     )

@@ -26,6 +26,8 @@ SETTLED_DAYS = 28
 """Use is read from so long after the first event on: before, nobody knows who used what already."""
 MOST_USERS = 0.5
 """A feature that a larger share of customers has used is basic use; who lacks it is mostly idle."""
+FALSE_FEATURES = 0.05
+"""Share of reported features that may be chance: losses are few beside the differences that can be hoped for."""
 NEAR_LIMIT = 0.85
 """Share of the contracted usage from which use is near the limit, as in serving/triggers.toml."""
 EARLY_DAYS = 90
@@ -42,7 +44,8 @@ def activation(about: AtRisk) -> Loop:
         question="Which segments activate fastest?",
         method="Days from the first contract to the first milestone that counts as activation "
         "(Kaplan-Meier). Who left without it stays counted as not activated; who is still on the "
-        "way counts as long as they were seen. Each segment beside all others by the share activated on the last day shown.",
+        "way counts as long as they were seen. Each segment beside all others by the share activated on "
+        "the day looked at (Fisher's exact test).",
         columns=(
             Column("segment", "segment", "text"),
             Column("accounts", "customers", "count"),
@@ -158,7 +161,7 @@ def features(about: AtRisk) -> Loop:
             "without it."
         ),
     )
-    return replace(asked, rows=judged(rows, ["feature"]))
+    return replace(asked, rows=judged(rows, ["feature"], FALSE_FEATURES), false_share=FALSE_FEATURES)
 
 
 def before_expansion(about: AtRisk) -> Loop:
