@@ -327,7 +327,7 @@ def read_accounts(
     """
     segments = accounts.set_index("account_id")["segment"]
     explanations = explain(rules.churn, matrix, rules.features, rules.taxonomy, segments)
-    scored = _scored(rules, accounts, matrix, explanations, as_of)
+    scored = score_accounts(rules, accounts, matrix, explanations, as_of)
     prior = {account: HealthState.from_json(before.state) for account, before in past.items()}
     states = next_states(
         prior,
@@ -338,14 +338,8 @@ def read_accounts(
         rules.actions.playbooks.choose,
         rules.churn.base_rates[rules.churn.headline],
     )
-    colors = pd.Series([states[account].color for account in scored["account_id"]], scored.index, dtype="str")
-    latched = [states[account].reason for account in scored["account_id"]]
-    words = [None if reason is None else rules.taxonomy.label(reason) for reason in latched]
-    labels = pd.Series(words, scored.index, dtype="object", name="latched_label")
-    scored = pd.concat([scored, colors.rename("health"), labels], axis=1)
     stages = {account: before.stage for account, before in past.items()}
-    stage = pd.Series(stages_of(scored, stages, rules.actions.stages), scored.index, dtype="str")
-    scored = pd.concat([scored, stage.rename("stage")], axis=1)
+    scored = with_colours(rules, scored, states, stages)
     served = Served(
         as_of=as_of,
         known_at=known_at,
@@ -366,6 +360,25 @@ def read_accounts(
         for at, (row, values) in enumerate(zip(rows, feature_rows, strict=True))
     )
     return Readings(stored=stored, scored=scored, states=states)
+
+
+def with_colours(
+    rules: Rulebook,
+    scored: pd.DataFrame,
+    states: Mapping[str, HealthState],
+    stages: Mapping[str, str | None],
+) -> pd.DataFrame:
+    """Add to the scored table what follows from its states: health, latched_label and stage.
+
+    stages: the stage of each account's last reading.
+    """
+    colors = pd.Series([states[account].color for account in scored["account_id"]], scored.index, dtype="str")
+    latched = [states[account].reason for account in scored["account_id"]]
+    words = [None if reason is None else rules.taxonomy.label(reason) for reason in latched]
+    labels = pd.Series(words, scored.index, dtype="object", name="latched_label")
+    scored = pd.concat([scored, colors.rename("health"), labels], axis=1)
+    stage = pd.Series(stages_of(scored, stages, rules.actions.stages), scored.index, dtype="str")
+    return pd.concat([scored, stage.rename("stage")], axis=1)
 
 
 def look_for_help(
@@ -455,9 +468,13 @@ def read_afresh(
     return Afresh(rules, past, readings)
 
 
-def _scored(
+def score_accounts(
     rules: Rulebook, accounts: pd.DataFrame, matrix: pd.DataFrame, explanations: Explanations, as_of: date
 ) -> pd.DataFrame:
+    """Return the scored table of one as_of, without health and stage: one row per row of `matrix`.
+
+    accounts: as `accounts_of` gives them, with `provisional`. explanations: of the same rows.
+    """
     first = [reasons[0] for reasons in explanations.reasons]
     said = pd.DataFrame(
         {

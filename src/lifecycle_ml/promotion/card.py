@@ -369,6 +369,11 @@ def _reasons_and_colours(challenger: Challenger, recipe: Recipe) -> list[str]:
             f"{red} (red) and {both} (red and yellow) of those that {outcome}: {gains[0]} and {gains[1]} "
             f"beside as many named by the rule {_said(found.rule)}."
         )
+        if found.arr_caught is not None and found.arr_gain is not None:
+            lines.append(
+                f"- Of the ARR lost the red accounts caught {_percent(found.arr_caught)}: "
+                f"{_percent(found.arr_gain, signed=True)} beside that rule."
+            )
         lines.append(
             f"- The odds of a red account were {_words(found.odds, decimals=1)} times those of all; at least "
             f"{recipe.gate.min_red_odds:g} are asked for."

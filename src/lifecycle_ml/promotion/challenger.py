@@ -412,8 +412,16 @@ def _rules_bundle(
         model = RuleModel(
             name, fitted.rules[name], recipe.bands.medium_from * base, recipe.bands.high_from * base
         )
-        bands = np.array([recipe.bands.band(rate / base) for rate in tried.rules[name]])
-        rates = _band_rates(bands, tried.y, tried.rows["account_id"].to_numpy(), prior)
+        # A cut-off's own fit may put a whole bucket on the other side of a limit, so what is counted is what
+        # happened in the bands of the rule that serves.
+        keys = ["account_id", "as_of"]
+        tested = matrix.merge(tried.rows[keys].assign(left=tried.y), on=keys, validate="one_to_one")
+        left = tested["left"].to_numpy(dtype=np.float64)
+        rates = _band_rates(np.array(model.bands(tested)), left, tested["account_id"].to_numpy(), prior)
+        # Limits of colours are multiples of the base rate: of the rows the rates come from, for churn drifts.
+        drift = (left.sum() + 0.5) / (len(left) + 1) / base
+        lately = {days: min(rate * drift, 1.0) for days, rate in common["base_rates"].items()}
+        common = {**common, "base_rates": lately}
     else:
         table = PointTable.of(recipe)
         model = RuleModel("point_table", table, 0.0, 0.0)

@@ -34,7 +34,8 @@ class Colours:
     `red` and `flagged` (red and yellow) are shares of the readings, of which the riskiest are judged up to
     the team's capacity. `caught` and `caught_flagged` are shares of churn among those judged, `gain` and
     `gain_flagged` how much more that is than the rule's. `odds` are those of churn among the judged red, as
-    a multiple of the population's.
+    a multiple of the population's. `arr_caught` and the three like it say the same of ARR lost instead of
+    accounts that left; the gate does not judge them, and they are None where no ARR is known.
     """
 
     rule: str
@@ -47,6 +48,10 @@ class Colours:
     odds: Interval
     readings: int
     dates: int
+    arr_caught: Interval | None = None
+    arr_gain: Interval | None = None
+    arr_caught_flagged: Interval | None = None
+    arr_gain_flagged: Interval | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as plain values."""
@@ -82,22 +87,29 @@ def colour_bar(
     red = within_capacity(colour == 2, colour, risk, date, gate.red_capacity)
     flagged = within_capacity(colour >= 1, colour, risk, date, gate.flagged_capacity)
     counts = _drawn(account, len(accounts), seed, draws)
-    churn = _Sum(y, account, counts)
+    by_rule = {"": rule_flags(score, date, red), "_flagged": rule_flags(score, date, flagged)}
 
-    def caught(chosen: Floats) -> Interval:
-        return _Sum(y * chosen, account, counts).over(churn)
+    def caught(lost: Floats, chosen: Floats) -> Interval:
+        return _Sum(lost * chosen, account, counts).over(_Sum(lost, account, counts))
 
+    money: dict[str, Interval] = {}
+    if "arr" in tried.rows and tried.rows["arr"].notna().any():
+        lost = y * tried.rows["arr"].fillna(0.0).to_numpy(dtype=np.float64)
+        for which, chosen in (("", red), ("_flagged", flagged)):
+            money[f"arr_caught{which}"] = caught(lost, chosen.astype(float))
+            money[f"arr_gain{which}"] = caught(lost, chosen - by_rule[which])
     return Colours(
         rule=rule,
         red=float((colour == 2).mean()),
         flagged=float((colour >= 1).mean()),
-        caught=caught(red.astype(float)),
-        gain=caught(red - rule_flags(score, date, red)),
-        caught_flagged=caught(flagged.astype(float)),
-        gain_flagged=caught(flagged - rule_flags(score, date, flagged)),
+        caught=caught(y, red.astype(float)),
+        gain=caught(y, red - by_rule[""]),
+        caught_flagged=caught(y, flagged.astype(float)),
+        gain_flagged=caught(y, flagged - by_rule["_flagged"]),
         odds=_odds(y, red, account, counts),
         readings=len(y),
         dates=len(np.unique(date)),
+        **money,
     )
 
 

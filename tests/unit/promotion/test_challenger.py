@@ -39,6 +39,21 @@ def test_a_model_with_skill_passes_and_serves(built):
     assert slope.low < 1 < slope.high
 
 
+def test_the_rates_of_a_rule_are_those_of_the_bands_it_puts_accounts_into(built):
+    """Not of the bands that other fits of it, at earlier cut-offs, put them into."""
+    world, challenger = built
+    tested = world.matrix.merge(challenger.backtest.rows[["account_id", "as_of"]])
+    left = tested[["account_id", "as_of"]].merge(world.labels, on=["account_id", "as_of"])["outcome_90d"]
+    bands = np.array(challenger.rules.model.bands(tested))
+    rates = challenger.rules.band_rates
+    for band in np.unique(bands):
+        assert rates[band] == pytest.approx(left[bands == band].mean())
+    # and the base rate that colours compare them with is that of the same rows, whatever it was before
+    mean = np.mean([rates[band] for band in bands])
+    assert challenger.rules.base_rates[90] == pytest.approx(mean, abs=1 / len(bands))
+    assert challenger.rules.base_rates[90] != pytest.approx(challenger.bundle.base_rates[90], rel=1e-3)
+
+
 def test_predictions_are_those_of_the_figures(built):
     """One row per account, date and horizon with a known outcome, tested once, probabilities rising."""
     world, challenger = built

@@ -1,5 +1,6 @@
 """The colour bar: who would have been red at past dates, and did they leave more than the rule's own?"""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -93,6 +94,26 @@ def test_a_rule_that_knows_as_much_leaves_no_gain(grounds, recipe):
     """At equal numbers of accounts."""
     found = bar(world(0.5, rule=lambda churns, _: churns * 0.5), grounds, recipe)
     assert found.gain.value == found.gain_flagged.value == 0
+
+
+def test_arr_lost_is_counted_beside_accounts(grounds, recipe):
+    """Of four that leave on each date the two riskiest are caught: half of the accounts, most of the ARR."""
+    tried = world(np.array([0.5]))
+    account = np.tile(np.arange(ACCOUNTS), 3)
+    risk = np.where(account < CHURNERS, 0.9 - account / 10, BASE_RATE / 2)
+    rows = tried.rows.assign(arr=np.where(account < 2, 90_000.0, 10_000.0))
+    found = bar(
+        replace(tried, rows=rows, probabilities={MODEL: risk[:, None]}), grounds, recipe, red_capacity=0.02
+    )
+    assert found.caught.value == 0.5
+    assert found.arr_caught.value == pytest.approx(0.9)
+    assert found.arr_gain.value == pytest.approx(0.9 - 2 / ACCOUNTS)
+    assert found.to_json()["arr_caught"]["value"] == found.arr_caught.value
+
+
+def test_without_arr_nothing_is_said_of_it(grounds, recipe):
+    """A product without contracts has no money to count."""
+    assert bar(world(0.5), grounds, recipe).arr_caught is None
 
 
 def test_no_more_than_the_team_can_treat_counts(grounds, recipe):

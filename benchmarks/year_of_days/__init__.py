@@ -1,0 +1,1 @@
+"""A simulated company's year, run by run, with people who do a share of the work."""

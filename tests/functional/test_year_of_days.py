@@ -1,0 +1,26 @@
+"""A company's half year, run by run: red accounts are worked on at once, nothing twice, all on time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from benchmarks.year_of_days.run import company_in, run_year
+
+pytestmark = pytest.mark.slow
+
+ACCOUNTS, RUNS, STEP_DAYS = 200, 26, 7
+
+
+def test_half_a_year_of_runs_keeps_its_promises(tmp_path: Path) -> None:
+    """Every red account has work with owner and date, every escalation and checkpoint comes on its day."""
+    company = company_in(tmp_path, 7101, ACCOUNTS, years=3)
+
+    year = run_year(company, company.days(RUNS, STEP_DAYS), STEP_DAYS, say=lambda _line: None)
+
+    found = year.promises
+    assert found.runs == RUNS
+    assert min(found.red_turns, found.checkpoints, found.escalations) > 0
+    assert min(found.done, found.dismissed, found.snoozed, found.closed) > 0
+    assert found.broken == {}
+    assert found.flips_per_account_quarter < 1.0
