@@ -23,6 +23,7 @@ class Desk:
 
     def __init__(self, team: Team, kept: Sequence[Action], ended: Sequence[Action], now: datetime) -> None:
         self._team = team
+        self._hours: dict[tuple[str, str], float] = {}
         self._load: dict[str, float] = defaultdict(float)
         self._upkeep: dict[str, float] = defaultdict(float)
         for action in kept:
@@ -86,7 +87,7 @@ class Desk:
         return (role, max(people, key=lambda person: self._free(role, person))) if people else None
 
     def _may(self, need: Need, step: Step, role: str, owner: str) -> bool:
-        budgets, hours = self._team.budgets, self._team.hours(role, owner)
+        budgets, hours = self._team.budgets, self._week(role, owner)
         beside = self._load[owner] + step.hours <= hours * budgets.share_that_can_wait + _ROUNDING
         own = need.kind in UPKEEP and self._upkeep[owner] + step.hours <= self._kept(hours) + _ROUNDING
         if not (beside or own) or step.hours > self._free(role, owner) + _ROUNDING:
@@ -104,8 +105,15 @@ class Desk:
 
     def _free_for_keeping(self, role: str, person: str) -> float:
         """Return the hours left for work that cannot wait: those kept for upkeep are not among them."""
-        unused = max(0.0, self._kept(self._team.hours(role, person)) - self._upkeep[person])
+        unused = max(0.0, self._kept(self._week(role, person)) - self._upkeep[person])
         return self._free(role, person) - unused
 
     def _free(self, role: str, person: str) -> float:
-        return self._team.hours(role, person) - self._load[person]
+        return self._week(role, person) - self._load[person]
+
+    def _week(self, role: str, person: str) -> float:
+        """Return the hours a week somebody has; looked up once, for it is asked of every step."""
+        key = (role, person)
+        if key not in self._hours:
+            self._hours[key] = self._team.hours(role, person)
+        return self._hours[key]

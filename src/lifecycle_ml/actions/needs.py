@@ -2,46 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
+from functools import cached_property, partial
 
 import pandas as pd
 
 from lifecycle_ml.actions.action import Kind, action_id_of
-from lifecycle_ml.actions.checkpoints import DATA, PREFIX, Renewal, Renewals, renewal_of
+from lifecycle_ml.actions.by_account import Row, RowsByAccount, Terms
+from lifecycle_ml.actions.checkpoints import DATA, PREFIX, Checkpoint, DatedCheckpoint, Renewal
 from lifecycle_ml.actions.hold_out import why_spared
+from lifecycle_ml.actions.judged import Judged, judge_all
 from lifecycle_ml.actions.playbooks import Plan, Playbooks
 from lifecycle_ml.actions.rulebook import ActionRules
-from lifecycle_ml.actions.stages import judge
+from lifecycle_ml.actions.stages import Task
 from lifecycle_ml.actions.steps import Step
 from lifecycle_ml.actions.templates import fill_fields, sentence
 from lifecycle_ml.actions.triggers import PREFIX as TRIGGER
-from lifecycle_ml.actions.triggers import fire_triggers
 from lifecycle_ml.health.inputs import as_number
 from lifecycle_ml.health.state import HealthState
 
-ROW_COLUMNS = (
-    *("account_id", "as_of", "name", "owner", "sales_owner", "renewal_owner", "arr", "risk", "reason"),
-    *("segment", "health", "expansion_probability"),
-    *(
-        "reason_label",
-        "latched_label",
-        "evidence_says",
-        "stage",
-        "expansion_band",
-        "expansion_lift",
-        "days_to_renewal",
-    ),
-    *("notice_days", "term_days", "auto_renew", "renewal_signed"),
-)
 NAMED_BY = {"csm": "owner", "account_executive": "sales_owner"}
 """Roles whose person the account itself names, and the column that does."""
 LIFT_COUNTS = (1 / 3, 3.0)
 """The expansion model speeds a task up or holds it back by no more than this."""
 
-Row = Mapping[str, Any]
+Words = Callable[[], tuple[str, str]]
+"""Says why work is called for, and what brought it up. Most needs are open already: theirs is never asked."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +52,8 @@ class Need:
 
     `named` is the person the account names for each step, in their order. `waits` marks work that may come
     later: it takes only a part of anybody's hours and never overflows. `cool_down` is None where the episode
-    itself keeps a need from coming twice. `hold_out` is None for needs whose effect is not measured.
+    itself keeps a need from coming twice. `told` gives `why` and `because`. `measured` gives `hold_out`, and
+    is None for needs whose effect is not measured.
     """
 
     kind: Kind
@@ -73,13 +62,31 @@ class Need:
     since: date
     steps: tuple[Step, ...]
     named: tuple[str | None, ...]
-    why: str
-    because: str
+    told: Words = field(repr=False, compare=False)
     arr: float
     worth: float
     waits: bool = False
     cool_down: timedelta | None = None
-    hold_out: HoldOut | None = None
+    measured: Callable[[], HoldOut] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def why(self) -> str:
+        """Why the work is called for, in words for whoever does it."""
+        return self._words[0]
+
+    @property
+    def because(self) -> str:
+        """What brought it up, for the ledger."""
+        return self._words[1]
+
+    @property
+    def hold_out(self) -> HoldOut | None:
+        """Whether the account may be held out of it, None where the effect is not measured."""
+        return None if self.measured is None else self.measured()
+
+    @cached_property
+    def _words(self) -> tuple[str, str]:
+        return self.told()
 
     def action_id(self, step: Step) -> str:
         """Return the id of the action for one of the steps."""
@@ -92,7 +99,7 @@ class Today:
 
     `fired` holds the names of the triggers that fired, by account, whatever their path; `problems` what is
     wrong with the renewal data, in words; `asked` the stage tasks and whether their condition holds (None:
-    cannot be told).
+    cannot be told). `rows` and `renewals` are worked out for an account when they are asked for.
     """
 
     rows: Mapping[str, Row]
@@ -103,32 +110,42 @@ class Today:
     needs: Sequence[Need]
 
 
-def look_at(scored: pd.DataFrame, states: Mapping[str, HealthState], rules: ActionRules) -> Today:
-    """Judge the scored table by every rule. Grain of `needs`: one per account and thing called for."""
-    scored = scored[scored["account_id"].isin(list(states))]
-    rows = _rows(scored)
-    renewals = {
-        account_id: renewal
-        for account_id, row in rows.items()
-        if (renewal := renewal_of(row, row["as_of"], rules.renewals)) is not None
-    }
-    problems = _problems(scored, rules.renewals, renewals)
-    asked = _asked(scored, rules)
-    fired = fire_triggers(scored, rules.triggers)
+def look_at(
+    scored: pd.DataFrame,
+    states: Mapping[str, HealthState],
+    rules: ActionRules,
+    about: Collection[str] = (),
+) -> Today:
+    """Judge the scored table by every rule. Grain of `needs`: one per account and thing called for.
+
+    `about` are accounts whose row or renewal the caller will ask for, beside those that call for something:
+    reading them with the others costs a fraction of reading them one by one.
+    """
+    ids = scored["account_id"].tolist()
+    kept = [account_id in states for account_id in ids]
+    if not all(kept):
+        scored = scored[kept].reset_index(drop=True)
+        ids = scored["account_id"].tolist()
+    judged = judge_all(scored, rules)
+    rows = RowsByAccount(scored, ids)
+    terms = Terms(scored, rows, rules.renewals)
+    due = terms.due()
+    troubled = [at for at, account_id in enumerate(ids) if states[account_id].color != "green"]
+    rows.read({*troubled, *due, *judged.called, *rows.places(about)})
+    problems = {ids[at]: judged.problems_of(at) for at in judged.wrong if ids[at] in terms}
     needs = [
-        *_playbook_needs(rows, states, rules),
-        *_checkpoint_needs(rows, states, renewals, rules),
-        *_data_needs(rows, problems, rules.renewals),
-        *_stage_needs(rows, states, asked, rules),
-        *(
-            _trigger_need(rows[account_id], one.trigger, one.says, rules)
-            for account_id, many in fired.items()
-            for one in many
-            if one.path == "task"
-        ),
+        *_playbook_needs((ids[at] for at in troubled), rows, states, rules),
+        *_checkpoint_needs((ids[at] for at in due), rows, states, terms, rules),
+        *_data_needs(rows, problems, rules),
+        *_stage_needs(ids, judged, rows, states, rules),
+        *_trigger_needs(ids, judged, rows, rules),
     ]
-    names = {account_id: frozenset(one.trigger for one in many) for account_id, many in fired.items()}
-    return Today(rows, renewals, names, problems, asked, needs)
+    fired = {ids[at]: names for at, names in judged.seen.fired.items()}
+    asked = {
+        name: dict(zip(map(ids.__getitem__, at), holds, strict=True))
+        for name, (at, holds) in judged.asked.items()
+    }
+    return Today(rows, terms, fired, problems, asked, needs)
 
 
 def episode_of(state: HealthState, playbooks: Playbooks) -> Plan | None:
@@ -140,23 +157,13 @@ def episode_of(state: HealthState, playbooks: Playbooks) -> Plan | None:
     return playbooks.by_id[name or playbooks.choose(state.color, state.reason or "unknown")]
 
 
-def _rows(scored: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    chosen = scored[[column for column in ROW_COLUMNS if column in scored]].astype(object)
-    chosen["as_of"] = pd.to_datetime(scored["as_of"]).dt.date
-    known = chosen.where(chosen.notna(), None)
-    names = list(known.columns)
-    rows = (dict(zip(names, values, strict=True)) for values in known.itertuples(index=False, name=None))
-    return {row["account_id"]: row for row in rows}
-
-
 def _playbook_needs(
-    rows: Mapping[str, Row], states: Mapping[str, HealthState], rules: ActionRules
+    troubled: Iterable[str], rows: Mapping[str, Row], states: Mapping[str, HealthState], rules: ActionRules
 ) -> Iterator[Need]:
-    for account_id, row in rows.items():
-        state = states[account_id]
+    for account_id in troubled:
+        row, state = rows[account_id], states[account_id]
         plan = episode_of(state, rules.playbooks)
-        if plan is None:
-            continue
+        assert plan is not None, "a green account has no episode"
         playbook = plan.playbook
         yield Need(
             kind="playbook",
@@ -165,32 +172,31 @@ def _playbook_needs(
             since=state.since,
             steps=playbook.steps,
             named=tuple(_named(step, row) for step in playbook.steps),
-            why=_why(plan, row, state, rules.playbooks),
-            because=state.because or "",
+            told=partial(_playbook_words, plan, row, state, rules.playbooks),
             arr=_number(row, "arr"),
             worth=_kept(row, playbook.keeps, playbook.hours),
-            hold_out=_hold_out(row, playbook.hold_out, "risk", rules),
+            measured=partial(_hold_out, row, playbook.hold_out, "risk", rules),
         )
 
 
 def _checkpoint_needs(
+    due: Iterable[str],
     rows: Mapping[str, Row],
     states: Mapping[str, HealthState],
     renewals: Mapping[str, Renewal],
     rules: ActionRules,
 ) -> Iterator[Need]:
-    for account_id, renewal in renewals.items():
+    steps_of: dict[tuple[int, str], tuple[Step, ...]] = {}
+    for account_id in due:
+        renewal = renewals[account_id]
         reached = renewal.reached
-        if reached is None:
-            continue
+        assert reached is not None, "it is due because a checkpoint was reached"
         row = rows[account_id]
         checkpoint = rules.renewals.file.checkpoints[str(reached.checkpoint)]
-        steps = tuple(step.owned_by(renewal.owner_role) for step in checkpoint.steps)
-        words = {
-            "name": row.get("name") or account_id,
-            "deadline": renewal.deadline,
-            "standing": _standing(row, states[account_id], rules.playbooks),
-        }
+        key = (reached.checkpoint, renewal.owner_role)
+        if key not in steps_of:
+            steps_of[key] = tuple(step.owned_by(renewal.owner_role) for step in checkpoint.steps)
+        steps = steps_of[key]
         yield Need(
             kind="checkpoint",
             account_id=account_id,
@@ -201,17 +207,18 @@ def _checkpoint_needs(
                 (row.get("renewal_owner") if written.owner_role is None else None) or _named(step, row)
                 for written, step in zip(checkpoint.steps, steps, strict=True)
             ),
-            why=fill_fields(checkpoint.why, words),
-            because=f"the {reached.checkpoint}-day checkpoint fell on {reached.falls_on}",
+            told=partial(
+                _checkpoint_words, checkpoint, renewal, reached, row, states[account_id], rules.playbooks
+            ),
             arr=_number(row, "arr"),
             worth=_kept(row, checkpoint.keeps, checkpoint.hours),
         )
 
 
 def _data_needs(
-    rows: Mapping[str, Row], problems: Mapping[str, list[str]], renewals: Renewals
+    rows: Mapping[str, Row], problems: Mapping[str, list[str]], rules: ActionRules
 ) -> Iterator[Need]:
-    upkeep = renewals.file.data
+    upkeep = rules.renewals.file.data
     for account_id, says in problems.items():
         row = rows[account_id]
         yield Need(
@@ -221,8 +228,7 @@ def _data_needs(
             since=row["as_of"],
             steps=(upkeep.step,),
             named=(_named(upkeep.step, row),),
-            why=f"{row.get('name') or account_id}: {'; '.join(says)}.",
-            because="; ".join(says),
+            told=partial(_data_words, row, says),
             arr=_number(row, "arr"),
             worth=_kept(row, upkeep.keeps, upkeep.step.hours),
             waits=True,
@@ -231,22 +237,19 @@ def _data_needs(
 
 
 def _stage_needs(
+    ids: Sequence[str],
+    judged: Judged,
     rows: Mapping[str, Row],
     states: Mapping[str, HealthState],
-    asked: Mapping[str, Mapping[str, bool | None]],
     rules: ActionRules,
 ) -> Iterator[Need]:
     for name, (stage, task) in rules.stages.tasks.items():
         label = rules.stages.file.stages[stage].label
-        for account_id, holds in asked[name].items():
+        for at, holds in zip(*judged.asked[name], strict=True):
             if not holds:
                 continue
+            account_id = ids[at]
             row = rows[account_id]
-            words = {
-                "name": row.get("name") or account_id,
-                "stage": label,
-                "standing": _standing(row, states[account_id], rules.playbooks),
-            }
             yield Need(
                 kind="stage",
                 account_id=account_id,
@@ -254,8 +257,7 @@ def _stage_needs(
                 since=row["as_of"],
                 steps=task.steps,
                 named=tuple(_named(step, row) for step in task.steps),
-                why=fill_fields(task.why, words),
-                because=f"in the stage {label}: {task.when}",
+                told=partial(_stage_words, label, task, row, states[account_id], rules.playbooks),
                 arr=_number(row, "arr"),
                 worth=_kept(row, task.keeps, task.hours),
                 waits=True,
@@ -263,26 +265,70 @@ def _stage_needs(
             )
 
 
-def _trigger_need(row: Row, name: str, says: str, rules: ActionRules) -> Need:
-    trigger = rules.triggers.by_id[name]
+def _trigger_needs(
+    ids: Sequence[str], judged: Judged, rows: Mapping[str, Row], rules: ActionRules
+) -> Iterator[Need]:
     low, high = LIFT_COUNTS
-    lift = as_number(row.get("expansion_lift"))
-    times = 1.0 if lift is None else min(max(lift, low), high)
-    return Need(
-        kind="trigger",
-        account_id=row["account_id"],
-        playbook=f"{TRIGGER}{name}",
-        since=row["as_of"],
-        steps=trigger.steps,
-        named=tuple(_named(step, row) for step in trigger.steps),
-        why=" ".join(f"{row.get('name') or row['account_id']}: {says} {trigger.why}".split()),
-        because=says,
-        arr=_number(row, "arr"),
-        worth=_number(row, "arr") * trigger.adds * times / trigger.hours,
-        waits=True,
-        cool_down=rules.triggers.cool_down,
-        hold_out=_hold_out(row, trigger.hold_out, "expansion_probability", rules),
-    )
+    for at, name in judged.seen.tasks:
+        trigger, row = rules.triggers.by_id[name], rows[ids[at]]
+        lift = as_number(row.get("expansion_lift"))
+        times = 1.0 if lift is None else min(max(lift, low), high)
+        yield Need(
+            kind="trigger",
+            account_id=row["account_id"],
+            playbook=f"{TRIGGER}{name}",
+            since=row["as_of"],
+            steps=trigger.steps,
+            named=tuple(_named(step, row) for step in trigger.steps),
+            told=partial(_trigger_words, judged, at, name, trigger.why, row),
+            arr=_number(row, "arr"),
+            worth=_number(row, "arr") * trigger.adds * times / trigger.hours,
+            waits=True,
+            cool_down=rules.triggers.cool_down,
+            measured=partial(_hold_out, row, trigger.hold_out, "expansion_probability", rules),
+        )
+
+
+def _playbook_words(plan: Plan, row: Row, state: HealthState, playbooks: Playbooks) -> tuple[str, str]:
+    return _why(plan, row, state, playbooks), state.because or ""
+
+
+def _checkpoint_words(
+    checkpoint: Checkpoint,
+    renewal: Renewal,
+    reached: DatedCheckpoint,
+    row: Row,
+    state: HealthState,
+    playbooks: Playbooks,
+) -> tuple[str, str]:
+    words = {
+        "name": row.get("name") or row["account_id"],
+        "deadline": renewal.deadline,
+        "standing": _standing(row, state, playbooks),
+    }
+    because = f"the {reached.checkpoint}-day checkpoint fell on {reached.falls_on}"
+    return fill_fields(checkpoint.why, words), because
+
+
+def _data_words(row: Row, says: Sequence[str]) -> tuple[str, str]:
+    listed = "; ".join(says)
+    return f"{row.get('name') or row['account_id']}: {listed}.", listed
+
+
+def _stage_words(
+    label: str, task: Task, row: Row, state: HealthState, playbooks: Playbooks
+) -> tuple[str, str]:
+    words = {
+        "name": row.get("name") or row["account_id"],
+        "stage": label,
+        "standing": _standing(row, state, playbooks),
+    }
+    return fill_fields(task.why, words), f"in the stage {label}: {task.when}"
+
+
+def _trigger_words(judged: Judged, at: int, name: str, why: str, row: Row) -> tuple[str, str]:
+    says = judged.seen.says(at, name)
+    return " ".join(f"{row.get('name') or row['account_id']}: {says} {why}".split()), says
 
 
 def _hold_out(row: Row, share: float, outcome: str, rules: ActionRules) -> HoldOut:
@@ -293,33 +339,6 @@ def _hold_out(row: Row, share: float, outcome: str, rules: ActionRules) -> HoldO
         expected=as_number(row.get(outcome)),
         arr=as_number(row.get("arr")),
     )
-
-
-def _problems(scored: pd.DataFrame, renewals: Renewals, ahead: Mapping[str, Renewal]) -> dict[str, list[str]]:
-    """Return what is wrong with the renewal data, by account; evergreen contracts have none to be wrong."""
-    says = [problem.says for problem in renewals.file.data.problems.values()]
-    true = judge(scored, renewals.conditions).to_numpy(dtype=bool, na_value=False)
-    return {
-        account_id: [said for said, holds in zip(says, row, strict=True) if holds]
-        for account_id, row in zip(scored["account_id"], true, strict=True)
-        if account_id in ahead and row.any()
-    }
-
-
-def _asked(scored: pd.DataFrame, rules: ActionRules) -> dict[str, dict[str, bool | None]]:
-    """Return, for each stage task, the accounts in its stage and whether its condition holds there."""
-    tasks = rules.stages.tasks
-    answers = judge(scored, {name: rules.stages.condition_of(name) for name in tasks})
-    return {
-        name: {
-            account_id: None if pd.isna(answer) else bool(answer)
-            for account_id, here, answer in zip(
-                scored["account_id"], scored["stage"] == stage, answers[name], strict=True
-            )
-            if here
-        }
-        for name, (stage, _) in tasks.items()
-    }
 
 
 def _named(step: Step, row: Row) -> str | None:

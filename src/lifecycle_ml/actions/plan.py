@@ -77,7 +77,8 @@ def plan_actions(
 
     Planning again with the events applied gives no events. `now` is naive UTC.
     """
-    today = look_at(scored, states, rules)
+    asked = {one.account_id for one in open_actions if one.kind == "checkpoint" or one.status == "held_out"}
+    today = look_at(scored, states, rules, asked)
     events: list[ActionEvent] = []
     kept: list[Action] = []
     for action in open_actions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Final
 
 from lifecycle_ml.actions.action import Action
@@ -68,7 +69,16 @@ class ActionRules:
 
     def step_of(self, action: Action) -> Step | None:
         """Return the step an action came from, None where the workspace no longer has it."""
-        return next((step for step in self._steps(action) if step.id == action.step), None)
+        key = (action.kind, action.playbook, action.step, action.owner_role)
+        if key not in self._found:
+            steps = self._steps(action)
+            self._found[key] = next((step for step in steps if step.id == action.step), None)
+        return self._found[key]
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, str, str, str], Step | None]:
+        # Thousands of actions are open at once, and they come from a few dozen steps.
+        return {}
 
     def _steps(self, action: Action) -> Collection[Step]:
         name = action.playbook

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Literal
+from functools import cached_property
+from typing import Any, Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pydantic import Field, model_validator
 
@@ -120,6 +122,11 @@ class Triggers:
                 lacking[f"triggers.{name}"] = tuple(sorted({column for one in missing for column in one}))
         return lacking
 
+    def seeable(self, columns: Collection[str]) -> dict[str, Condition]:
+        """Return the conditions of the signs that `columns` can feed."""
+        known = frozenset(columns)
+        return {key: one for key, one in self.conditions.items() if known.issuperset(one.columns)}
+
     def _signs_of(self, name: str) -> Iterator[tuple[Sign, Condition]]:
         for at, sign in enumerate(self.by_id[name].signs):
             yield sign, self.conditions[f"{name}.{at}"]
@@ -166,6 +173,99 @@ def check_triggers(file: TriggersFile, features: Collection[str], team: Team) ->
     return Triggers(file=file, conditions=conditions)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """The triggers seen in each row of a scored table, by the place of the row in it.
+
+    `first` tells by trigger which of its signs speaks in each row: the first that is true; -1 where none is
+    and where the account is red.
+    """
+
+    triggers: Triggers
+    scored: pd.DataFrame
+    first: Mapping[str, npt.NDArray[np.int64]]
+
+    @cached_property
+    def fired(self) -> dict[int, frozenset[str]]:
+        """The names of the triggers that fired, by row; rows without any are absent."""
+        names: dict[int, list[str]] = {}
+        for name, first in self.first.items():
+            for at in np.flatnonzero(first >= 0).tolist():
+                names.setdefault(at, []).append(name)
+        return {at: frozenset(names[at]) for at in sorted(names)}
+
+    @cached_property
+    def tasks(self) -> list[tuple[int, str]]:
+        """Row and trigger of every task called for, by row and in the order of the file."""
+        green = self._green
+        order = list(self.first)
+        called = [
+            (at, number)
+            for number, name in enumerate(order)
+            if self.triggers.by_id[name].path == "task"
+            for at in np.flatnonzero((self.first[name] >= 0) & green).tolist()
+        ]
+        return [(at, order[number]) for at, number in sorted(called)]
+
+    def says(self, at: int, name: str) -> str:
+        """Return what was seen in one row, as a sentence with its values."""
+        number = int(self.first[name][at])
+        columns = self.triggers.conditions[f"{name}.{number}"].columns
+        values = tuple(self._values(column)[at] for column in columns)
+        key = (name, number, values)
+        if key not in self._said:
+            sign = self.triggers.by_id[name].signs[number]
+            self._said[key] = sentence(fill_features(sign.says, dict(zip(columns, values, strict=True))))
+        return self._said[key]
+
+    def by_account(self) -> dict[str, list[Fired]]:
+        """Return the triggers that fired, by account, in the order of the file."""
+        green = self._green
+        found: dict[int, list[Fired]] = {}
+        for name, first in self.first.items():
+            trigger = self.triggers.by_id[name]
+            for at in np.flatnonzero(first >= 0).tolist():
+                path = trigger.path if green[at] else "score_only"
+                one = Fired(trigger=name, says=self.says(at, name), owner_role=trigger.owner_role, path=path)
+                found.setdefault(at, []).append(one)
+        ids = self._values("account_id")
+        return {ids[at]: found[at] for at in sorted(found)}
+
+    @cached_property
+    def _green(self) -> npt.NDArray[np.bool_]:
+        return np.asarray(self.scored["health"] == "green", dtype=bool)
+
+    @cached_property
+    def _said(self) -> dict[tuple[str, int, tuple[Any, ...]], str]:
+        # Many accounts show the same sign with the same values; each sentence is written once.
+        return {}
+
+    @cached_property
+    def _columns(self) -> dict[str, list[Any]]:
+        return {}
+
+    def _values(self, column: str) -> list[Any]:
+        if column not in self._columns:
+            self._columns[column] = self.scored[column].tolist()
+        return self._columns[column]
+
+
+def see(scored: pd.DataFrame, triggers: Triggers, true: Mapping[str, npt.NDArray[np.bool_]]) -> Seen:
+    """Return the triggers seen, given for each sign (`<trigger>.<number>`) the rows it is true in.
+
+    `scored` has `account_id` and `health`. A red account shows none; signs absent from `true` are never true.
+    """
+    calm = np.asarray(scored["health"] != "red", dtype=bool)
+    first = {}
+    for name, trigger in triggers.by_id.items():
+        speaks = np.full(len(scored), -1)
+        for at in reversed(range(len(trigger.signs))):
+            if (holds := true.get(f"{name}.{at}")) is not None:
+                speaks[holds & calm] = at
+        first[name] = speaks
+    return Seen(triggers, scored, first)
+
+
 def fire_triggers(scored: pd.DataFrame, triggers: Triggers) -> dict[str, list[Fired]]:
     """Return the triggers that fired, by account, in the order of the file; accounts without any are absent.
 
@@ -173,35 +273,6 @@ def fire_triggers(scored: pd.DataFrame, triggers: Triggers) -> dict[str, list[Fi
     while they are about to leave. A yellow one shows its triggers, but none opens a task. Signs whose
     features the table lacks are left out; what cannot be told does not fire.
     """
-    conditions = {
-        key: condition
-        for key, condition in triggers.conditions.items()
-        if all(column in scored for column in condition.columns)
-    }
-    calm = scored[scored["health"] != "red"]
-    if calm.empty or not conditions:
-        return {}
-    true = evaluate(conditions, calm).to_numpy(dtype=bool, na_value=False)
-    some = np.flatnonzero(true.any(axis=1))
-    calm, true = calm.iloc[some], true[some]
-    columns = sorted({column for condition in conditions.values() for column in condition.columns})
-    fired: dict[str, list[Fired]] = {}
-    for account_id, color, row, answers in zip(
-        calm["account_id"], calm["health"], calm[columns].to_dict("records"), true, strict=True
-    ):
-        holds = dict(zip(conditions, answers, strict=True))
-        fired[account_id] = [
-            Fired(
-                trigger=name,
-                says=sentence(fill_features(sign.says, {str(key): value for key, value in row.items()})),
-                owner_role=trigger.owner_role,
-                path=trigger.path if color == "green" else "score_only",
-            )
-            for name, trigger in triggers.by_id.items()
-            if (sign := _first_true(name, trigger, holds)) is not None
-        ]
-    return fired
-
-
-def _first_true(name: str, trigger: Trigger, true: Mapping[str, bool]) -> Sign | None:
-    return next((sign for at, sign in enumerate(trigger.signs) if true.get(f"{name}.{at}")), None)
+    answers = evaluate(triggers.seeable(scored.columns), scored)
+    true = {str(key): answers[key].to_numpy(dtype=bool, na_value=False) for key in answers}
+    return see(scored, triggers, true).by_account()
