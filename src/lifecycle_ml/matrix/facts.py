@@ -16,7 +16,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
+from operator import or_
 from typing import Any
 
 import ibis
@@ -169,9 +170,16 @@ class FactSet:
         """
         valued = placed.mutate(counted=countable(self.expression(placed, column)))
         valued = valued.filter(~valued.counted.isnull())
+        named = self.conditions(column)
+        if None not in named:
+            fulfilled = [self.expression(valued, str(where)) for where in named]
+            valued = valued.filter(reduce(or_, fulfilled))
         bits = {
-            name: valued.cut_bit.bit_or(where=self.expression(valued, where) if where else None)
-            for where, name in self.conditions(column).items()
+            # what is left fulfils the only condition there is
+            name: valued.cut_bit.bit_or(
+                where=self.expression(valued, where) if where and len(named) > 1 else None
+            )
+            for where, name in named.items()
         }
         keys = _keys(valued) | {"word": valued.cut_word, "counted": valued.counted}
         return valued.group_by(**keys).aggregate(**bits)

@@ -185,6 +185,7 @@ class Tiles:
         self._key = _key(account[order], segment[order])
         self._columns = {name: column.take(order) for name, column in columns.items()}
         self._sums: dict[str, Array] = {}
+        self._late_sums: dict[str, Array] = {}
         rest = np.flatnonzero(asked)
         reach = max((leaf.ago + leaf.days for leaf in facts.additive if leaf.days is not None), default=0)
         endless = any(leaf.days is None for leaf in facts.additive)
@@ -192,11 +193,16 @@ class Tiles:
         until = np.full(len(rest), cuts.days[-1]) if endless else begins + reach
         tile, seer = snapshots.may_see(account[rest], cuts.days[segment[rest] + 1], until)
         visible = seen[rest[tile]].by(snapshots, seer)
-        tile, self._seer = tile[visible], seer[visible]
-        self._age = snapshots.day[self._seer] - begins[tile]
+        tile, seer = tile[visible], seer[visible]
+        age = snapshots.day[seer] - begins[tile]
+        self._late_key = _key(seer, age)
+        by_age = np.argsort(self._late_key, kind="stable")
+        self._late_key = self._late_key[by_age]
+        tile, self._seer, self._age = tile[by_age], seer[by_age], age[by_age]
         self._segment = segment[rest[tile]]
         self._others = {name: column.take(rest[tile]) for name, column in columns.items()}
         self._positions: dict[int | None, Array] = {}
+        self._late_positions: dict[int | None, Array] = {}
 
     def taken(self, leaf: Rows) -> Taken:
         """Return what the leaf found in the window of every snapshot."""
@@ -219,6 +225,17 @@ class Tiles:
     def _between(self, leaf: Rows) -> tuple[Array, Array]:
         return self._at(None if leaf.days is None else leaf.ago + leaf.days), self._at(leaf.ago)
 
+    def _late_at(self, shift: int | None) -> Array:
+        """Return how many tiles lie beside earlier snapshots, or here and are no older than `shift`."""
+        if shift not in self._late_positions:
+            seer = np.arange(len(self._snapshots.day))
+            age = np.full(len(seer), shift if shift is not None else 2**32 - 1)
+            self._late_positions[shift] = np.searchsorted(self._late_key, _key(seer, age), side="right")
+        return self._late_positions[shift]
+
+    def _late_between(self, leaf: Rows) -> tuple[Array, Array]:
+        return self._late_at(leaf.ago), self._late_at(None if leaf.days is None else leaf.ago + leaf.days)
+
     def _late(self, leaf: Rows) -> Array:
         """Return which of the tiles laid beside their seers lie in the window."""
         inside = self._age > leaf.ago
@@ -226,13 +243,13 @@ class Tiles:
 
     def _sum(self, leaf: Rows, name: str) -> Array:
         if name not in self._sums:
-            running = np.zeros(len(self._key) + 1, dtype="int64")
-            np.cumsum(self._columns[name].value, out=running[1:])
-            self._sums[name] = running
+            self._late_sums[name] = _running(self._others[name].value)
+            self._sums[name] = _running(self._columns[name].value)
         low, high = self._between(leaf)
         total = self._sums[name][high] - self._sums[name][low]
-        late = self._late(leaf)
-        np.add.at(total, self._seer[late], self._others[name].value[late])
+        if len(self._late_key):
+            newer, older = self._late_between(leaf)
+            total += self._late_sums[name][older] - self._late_sums[name][newer]
         return total
 
     def _extreme(self, leaf: Rows, name: str) -> Array:
@@ -254,8 +271,7 @@ class Tiles:
     def _days(self, leaf: Rows, name: str) -> Array:
         """Count the days in a window: those on time by running sums, the others where they add a day."""
         bits = self._columns[name].value
-        running = np.zeros(len(bits) + 1, dtype="int64")
-        np.cumsum(np.bitwise_count(bits), out=running[1:])
+        running = _running(np.bitwise_count(bits))
         low, high = self._between(leaf)
         total = running[high] - running[low]
         late = self._late(leaf)
@@ -328,8 +344,7 @@ class Values:
             hit = np.zeros(bits.shape[1], dtype=bool)
             for word, mask in _masks(low, high):
                 hit |= (bits[word] & mask) != 0
-            running = np.zeros(len(hit) + 1, dtype="int64")
-            np.cumsum(hit, out=running[1:])
+            running = _running(hit)
             asked = np.flatnonzero(which == number)
             total[asked] = running[last[asked]] - running[first[asked]]
         return total
@@ -446,6 +461,13 @@ def _key(major: Array, minor: Array) -> Array:
     """Return two numbers, the second below 2^32, as one that sorts as they do."""
     key: Array = (major.astype("int64") << 32) | minor.astype("int64")
     return key
+
+
+def _running(value: Array) -> Array:
+    """Return what lies before each position, and before the end; whole numbers."""
+    running = np.zeros(len(value) + 1, dtype="int64")
+    np.cumsum(value, out=running[1:])
+    return running
 
 
 def _starts(sorted_keys: Array) -> Array:
