@@ -38,7 +38,8 @@ ROWS = (
     Row(
         "LIFECYCLE_API_KEYS",
         "",
-        "Keys of the service, comma separated, each role:key with role read, act or admin.",
+        "Keys the service is started with, comma separated, each role:key with role read, act or admin; "
+        "without name, end or limit. `lifecycle keys` makes those for other systems.",
     ),
     Row(
         "LIFECYCLE_WEBHOOKS",

@@ -9,10 +9,9 @@ from typing import Annotated
 
 import typer
 
-from lifecycle_ml.cli import clock, tell
+from lifecycle_ml.cli import clock, keys, tell
+from lifecycle_ml.cli.options import JsonOption, WorkspaceOption, open_workspace
 from lifecycle_ml.errors import ConfigError, LifecycleError
-from lifecycle_ml.settings import Settings
-from lifecycle_ml.workspace import Workspace, load_workspace
 
 app = typer.Typer(
     name="lifecycle",
@@ -26,11 +25,9 @@ features_app = typer.Typer(help="What is known about an account.", no_args_is_he
 app.add_typer(features_app, name="features")
 health_app = typer.Typer(help="Colours: where they turn.", no_args_is_help=True)
 app.add_typer(health_app, name="health")
+app.add_typer(keys.app, name="keys")
 app.add_typer(tell.app, name="tell")
 
-WorkspaceOption = Annotated[
-    Path, typer.Option("--workspace", help="Folder with features/, training/ or serving/.")
-]
 AsOfOption = Annotated[
     str | None, typer.Option("--as-of", help="Date to stand on, YYYY-MM-DD; default today (UTC).")
 ]
@@ -40,7 +37,6 @@ KnownAtOption = Annotated[
         "--known-at", help="Replay what was known at this date or instant (UTC); default the as-of date."
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 def main() -> None:
@@ -78,12 +74,6 @@ def known_at_of(text: str | None) -> datetime | None:
             f"--known-at {text!r} is no date or instant; write YYYY-MM-DD or YYYY-MM-DDTHH:MM."
         ) from error
     return given.astimezone(UTC).replace(tzinfo=None) if given.tzinfo else given
-
-
-def open_workspace(path: Path) -> tuple[Workspace, Settings]:
-    """Return the workspace at `path` and the settings of the environment for it."""
-    workspace = load_workspace(path)
-    return workspace, Settings.read(workspace.root)
 
 
 @app.command()

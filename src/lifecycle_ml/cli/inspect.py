@@ -79,6 +79,7 @@ def _check_rules(workspace: Workspace) -> tuple[int, list[Finding]]:
 
 def doctor(workspace: Workspace, settings: Settings) -> None:
     """Check each thing a run or the service needs. Raises: UserError where one is not in order."""
+    from lifecycle_ml.cli.keys import count_keys
     from lifecycle_ml.promotion.training import champion
     from lifecycle_ml.store.store import Store
     from lifecycle_ml.tables.source import survey_tables
@@ -103,9 +104,9 @@ def doctor(workspace: Workspace, settings: Settings) -> None:
         return f"published as of {current.as_of}"
 
     def keys() -> str:
-        if not settings.api_keys:
-            raise ConfigError("LIFECYCLE_API_KEYS is empty; the service would have no caller.")
-        return f"{len(settings.api_keys)} keys"
+        if not (count := count_keys(settings)):
+            raise ConfigError("no key works; make one with `lifecycle keys create`.")
+        return f"{count} keys"
 
     wrong = 0
     for name, look in (

@@ -139,15 +139,16 @@ def run(
 
 
 def serve(workspace: Workspace, settings: Settings, host: str, port: int) -> None:
-    """Serve until interrupted. Raises: ConfigError where no API key is set."""
+    """Serve until interrupted. Raises: ConfigError where no API key works."""
     import uvicorn
 
+    from lifecycle_ml.cli.keys import count_keys
     from lifecycle_ml.service.app import create_app
 
-    if not settings.api_keys:
+    if not count_keys(settings):
         raise ConfigError(
-            "environment: LIFECYCLE_API_KEYS is empty, so nobody could call the service; "
-            "set it to role:key, for example read:<at least 16 characters>."
+            "the service has no keys, so nobody could call it: "
+            "`lifecycle keys create NAME --role read` makes one."
         )
     _require_free(host, port)
     app = create_app(

@@ -64,7 +64,7 @@ def create_app(
         store = Store.open(settings.store_url)
         app.state.serving = Serving(
             store=store,
-            keys=KeyRing(settings.api_keys),
+            keys=KeyRing(settings.api_keys, store.keys(), clock),
             bundles=BundleCheck(settings.bundles),
             clock=clock,
             secret=store.secret("pages"),

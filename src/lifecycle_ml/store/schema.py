@@ -18,6 +18,7 @@ deliveries    one row per address and ledger event that it is told: due, sent or
 delivery_points  one row per address: the last ledger event taken over for it
 idempotency   answers to writes, kept for a day under a hash of the caller's key
 secrets       random values made once per store, so that every worker signs alike
+api_keys      one row per key of the service, as a hash; only ever added to, and ended
 """
 
 from __future__ import annotations
@@ -270,4 +271,22 @@ secrets = Table(
     metadata,
     Column("name", String(32), primary_key=True),
     Column("value", LargeBinary, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    # in the order in which they were made
+    Column("number", Integer, primary_key=True),
+    Column("key_id", String(16), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("role", String(8), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("per_minute", Integer),
+    Column("created_at", Instant, nullable=False),
+    Column("last_used_on", Date),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+    UniqueConstraint("key_id", name="api_keys_id"),
+    Index("api_keys_by_name", "name"),
 )

@@ -20,6 +20,7 @@ from lifecycle_ml.store import assigned, lists, publishing, remembered
 from lifecycle_ml.store import events as happenings
 from lifecycle_ml.store import said as spoken
 from lifecycle_ml.store.engine import open_engine, say_store_error, writing
+from lifecycle_ml.store.keys import Keys
 from lifecycle_ml.store.rows import AccountFilters, ActionFilters, Mix, Page, Past, Unscored
 from lifecycle_ml.store.schema import (
     actions,
@@ -318,6 +319,10 @@ class Store:
         """Return what playbooks changed as kept last (as_of, at, document), None before that."""
         with self._reading() as connection:
             return assigned.read_effects(connection)
+
+    def keys(self) -> Keys:
+        """Return the API keys of this store."""
+        return Keys(self._engine)
 
     def secret(self, name: str) -> bytes:
         """Return this store's random value of that name, made once: the same for every worker."""

@@ -48,10 +48,10 @@ def token_of(response):
     return re.search(r'name="token" value="([0-9a-f]{64})"', response.text).group(1)
 
 
-def signed_in(client, role="read"):
-    """Sign a client in with the key of a role."""
+def signed_in(client, role="read", key=None):
+    """Sign a client in with the key of a role, or another one."""
     form = client.get("/sign-in")
-    client.post("/sign-in", data={"key": KEYS[role], "token": token_of(form), "next": "/"})
+    client.post("/sign-in", data={"key": key or KEYS[role], "token": token_of(form), "next": "/"})
     return client
 
 

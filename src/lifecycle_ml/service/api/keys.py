@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+import logging
+import time
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader
 
+from lifecycle_ml.errors import StoreError
 from lifecycle_ml.service.api.problems import ProblemError
 from lifecycle_ml.service.serving import Serving, serving
 from lifecycle_ml.settings import ROLES
+from lifecycle_ml.store.keys import digest_of
+from lifecycle_ml.store.schema import naive_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     from lifecycle_ml.settings import ApiKey
+    from lifecycle_ml.store.keys import Keys, StoredKey
 
 HEADER = APIKeyHeader(
     name="X-API-Key", auto_error=False, scheme_name="ApiKey", description="A key of role read, act or admin."
 )
+_log = logging.getLogger(__name__)
+
+
+FRESH_SECONDS: Final = 2.0
+"""How long a worker goes by the keys it read: so long a revoked one may still be let through."""
 
 
 @dataclass(frozen=True)
@@ -30,40 +43,93 @@ class Caller:
 
     role: str
     name: str
-    digest: bytes
+    digest: bytes = field(repr=False)
+    per_minute: int | None = None
+    """Calls a minute, None for any number."""
+
+    @property
+    def mark(self) -> str:
+        """What stands for this very key in a session: a hash of its hash, which says nothing about either."""
+        return _mark(self.digest)
 
 
 class KeyRing:
-    """The keys the service knows, as hashes; the keys themselves are not kept."""
+    """The keys the service knows, as hashes: those of the environment, and those of the store.
 
-    def __init__(self, keys: Iterable[ApiKey]) -> None:
-        self._known = tuple((_digest(key.key), key.role) for key in keys)
+    Those of the environment hold as long as the process; those of the store are read again every
+    `FRESH_SECONDS`, so what is revoked ends in every worker. While the store does not answer, no key is
+    known to be good, and asking raises StoreError.
+    """
+
+    def __init__(
+        self,
+        keys: Iterable[ApiKey],
+        stored: Keys | None = None,
+        clock: Callable[[], datetime] | None = None,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        digests = [(digest_of(key.key), key.role) for key in keys]
+        self._fixed = tuple(Caller(role, _mark(digest), digest) for digest, role in digests)
+        self._stored, self._clock, self._timer = stored, clock, timer
+        self._lock = Lock()
+        self._read: tuple[StoredKey, ...] = ()
+        self._stale_at: float | None = None
 
     def __bool__(self) -> bool:
-        return bool(self._known)
+        return bool(self._known())
 
     def __repr__(self) -> str:
-        return f"KeyRing({len(self._known)} keys)"
+        return f"KeyRing({len(self._fixed) + len(self._read)} keys)"
 
     def caller(self, key: str) -> Caller | None:
         """Return who has this key. Takes the same time whichever key it is, or none."""
-        return self._match(_digest(key))
-
-    def named(self, name: str) -> Caller | None:
-        """Return the caller of that name, if its key is still known."""
-        found = None
-        for known, role in self._known:
-            caller = Caller(role, _name(known), known)
-            if hmac.compare_digest(caller.name.encode(), name.encode("utf-8", "replace")):
-                found = caller
+        digest, found = digest_of(key), None
+        for known in self._known():
+            if hmac.compare_digest(known.digest, digest):
+                found = known
+        if found is not None:
+            self._note_use(found)
         return found
 
-    def _match(self, digest: bytes) -> Caller | None:
+    def marked(self, mark: str) -> Caller | None:
+        """Return the caller whose key has this mark, if it is still good."""
         found = None
-        for known, role in self._known:
-            if hmac.compare_digest(known, digest):
-                found = Caller(role, _name(known), known)
+        for known in self._known():
+            if hmac.compare_digest(known.mark.encode(), mark.encode("utf-8", "replace")):
+                found = known
         return found
+
+    def _known(self) -> list[Caller]:
+        if self._stored is None or self._clock is None:
+            return list(self._fixed)
+        if self._stale_at is None or self._timer() >= self._stale_at:
+            with self._lock:
+                if self._stale_at is None or self._timer() >= self._stale_at:
+                    self._read = tuple(self._stored.all())
+                    self._stale_at = self._timer() + FRESH_SECONDS
+        now = self._clock()
+        good = (
+            Caller(each.role, each.name, each.digest, each.per_minute)
+            for each in self._read
+            if each.works(now)
+        )
+        return [*self._fixed, *good]
+
+    def _note_use(self, caller: Caller) -> None:
+        """Keep the day a stored key was last used on; failing to is no reason to refuse a call."""
+        if self._stored is None or self._clock is None:
+            return
+        today = naive_utc(self._clock()).date()
+        for each in self._read:
+            if each.digest == caller.digest and (each.last_used_on is None or each.last_used_on < today):
+                with self._lock:
+                    self._read = tuple(
+                        replace(one, last_used_on=today) if one is each else one for one in self._read
+                    )
+                try:
+                    self._stored.used([each.key_id], today)
+                except StoreError:
+                    _log.warning("could not keep that the key %s was used on %s", each.key_id, today)
 
 
 def may(role: str, needed: str) -> bool:
@@ -79,9 +145,13 @@ def require(role: str) -> Callable[..., Caller]:
         at: Annotated[Serving, Depends(serving)],
         key: Annotated[str | None, Security(HEADER)] = None,
     ) -> Caller:
-        if key is None or (caller := at.keys.caller(key)) is None:
+        caller = None if key is None else at.keys.caller(key)
+        if caller is None:
             if not at.keys:
-                detail = "The service has no keys: set LIFECYCLE_API_KEYS (role:key) and restart it."
+                detail = (
+                    "The service has no keys: make one with `lifecycle keys create`, or set "
+                    "LIFECYCLE_API_KEYS and restart it."
+                )
             elif key is None:
                 detail = "The header X-API-Key is missing."
             else:
@@ -96,10 +166,5 @@ def require(role: str) -> Callable[..., Caller]:
     return check
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
-
-
-def _name(digest: bytes) -> str:
-    """A short name of a key: a hash of its hash, so that it says nothing about either."""
+def _mark(digest: bytes) -> str:
     return "key-" + hashlib.sha256(b"name" + digest).hexdigest()[:12]

@@ -32,7 +32,7 @@ KINDS: dict[str, Kind] = {
     "no-key": Kind(
         401,
         "A key is needed",
-        "Send an API key in the header X-API-Key. Keys are set in LIFECYCLE_API_KEYS where the service runs; "
+        "Send an API key in the header X-API-Key. `lifecycle keys` makes, exchanges and ends keys; "
         "a key that is unknown, mistyped or revoked gets the same answer.",
     ),
     "wrong-role": Kind(

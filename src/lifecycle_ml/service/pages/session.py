@@ -29,7 +29,7 @@ def signed_in(request: Request, at: Serving) -> Caller | None:
     """Return who is signed in, or None."""
     name, _, rest = request.cookies.get(SESSION, "").partition(".")
     until, _, signature = rest.partition(".")
-    caller = at.keys.named(name)
+    caller = at.keys.marked(name)
     if caller is None or not until.isascii() or not until.isdigit() or len(until) > 12:
         return None
     right = _sign(at.secret + caller.digest, f"session.{name}.{until}")
@@ -41,8 +41,8 @@ def signed_in(request: Request, at: Serving) -> Caller | None:
 def sign_in(response: Response, request: Request, at: Serving, caller: Caller) -> None:
     """Set the session cookie."""
     until = _seconds(at.clock()) + SECONDS
-    signature = _sign(at.secret + caller.digest, f"session.{caller.name}.{until}")
-    _set(response, request, SESSION, f"{caller.name}.{until}.{signature}", SECONDS)
+    signature = _sign(at.secret + caller.digest, f"session.{caller.mark}.{until}")
+    _set(response, request, SESSION, f"{caller.mark}.{until}.{signature}", SECONDS)
 
 
 def sign_out(response: Response) -> None:
