@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 from pydantic import Field, field_validator
-from scipy.stats import betabinom
+from scipy.special import betaln, gammaln
 
 from lifecycle_ml.errors import did_you_mean
 from lifecycle_ml.reasons.taxonomy import UNKNOWN, Role
@@ -26,6 +26,8 @@ from lifecycle_ml.workspace import Strict, Workspace
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
+
+    from numpy.typing import NDArray
 
     from lifecycle_ml.revenue.known import Known
     from lifecycle_ml.store.rows import Publication
@@ -84,13 +86,11 @@ def control_chart(counts: pd.DataFrame, months: int = MONTHS) -> pd.DataFrame:
     rows = []
     for month in counts.index[-months:]:
         number, had = int(of[month]), int(of_before[month])
-        for category in counts.columns:
-            count, seen = int(counts.loc[month, category]), int(before.loc[month, category])
-            low, high, signal = np.nan, np.nan, None
-            if had >= MIN_BEFORE and number:
-                law = betabinom(number, seen + 0.5, had - seen + 0.5)
-                low, high = float(law.ppf(TAIL)), float(law.ppf(1 - TAIL))
-                signal = "above" if count > high else "below" if count < low else None
+        limits = np.full((2, len(counts.columns)), np.nan)
+        if had >= MIN_BEFORE and number:
+            limits = _limits(number, before.loc[month].to_numpy(dtype=float), had)
+        for at, category in enumerate(counts.columns):
+            count, (low, high) = int(counts.loc[month, category]), limits[:, at]
             rows.append(
                 {
                     "month": str(month),
@@ -98,13 +98,28 @@ def control_chart(counts: pd.DataFrame, months: int = MONTHS) -> pd.DataFrame:
                     "count": count,
                     "of": number,
                     "share": count / number if number else np.nan,
-                    "centre": seen / had if had else np.nan,
-                    "low": low,
-                    "high": high,
-                    "signal": signal,
+                    "centre": int(before.loc[month, category]) / had if had else np.nan,
+                    "low": float(low),
+                    "high": float(high),
+                    "signal": "above" if count > high else "below" if count < low else None,
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _limits(number: int, seen: NDArray[np.float64], had: int) -> NDArray[np.float64]:
+    """Counts out of `number` with TAIL below and above, (low and high, categories), given the past.
+
+    The predictive distribution after `seen` of `had` with Jeffreys' prior: beta-binomial.
+    """
+    count = np.arange(number + 1)
+    for_it, against = (seen + 0.5)[:, None], (had - seen + 0.5)[:, None]
+    ways = gammaln(number + 1) - gammaln(count + 1) - gammaln(number - count + 1)
+    chance = np.exp(ways + betaln(count + for_it, number - count + against) - betaln(for_it, against))
+    below = np.cumsum(chance, axis=1)
+    low = (below < TAIL).sum(axis=1)
+    high = np.minimum((below < 1 - TAIL).sum(axis=1), number)
+    return np.stack([low, high]).astype(np.float64)
 
 
 def recorded_counts(known: Known) -> tuple[pd.DataFrame, int]:
@@ -181,7 +196,7 @@ def reasons_report(
             {"chart": name, "month": row["month"], "signal": row["signal"]}
             for name, chart in charts.items()
             for row in chart.to_dict("records")
-            if row["category"] == category and row["signal"] is not None
+            if row["category"] == category and not pd.isna(row["signal"])
         ]
         for category in CATEGORIES
     }
