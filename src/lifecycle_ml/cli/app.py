@@ -98,14 +98,22 @@ def simulate(
 
 @app.command()
 def check(
-    part: Annotated[str, typer.Argument(help="all, features or serving.")] = "all",
+    part: Annotated[str, typer.Argument(help="all, features, serving or motion.")] = "all",
     workspace: WorkspaceOption = Path(),
     as_of: AsOfOption = None,
+    html: Annotated[
+        Path | None, typer.Option(help="With motion: write the ten parts as one page to this file.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Say what is wrong with the tables, features and rules, and what it costs."""
-    from lifecycle_ml.cli import inspect
+    """Say what is wrong with the tables, features and rules, and what it costs; or what is agreed (motion)."""
+    from lifecycle_ml.cli import inspect, loops
 
+    if part == "motion":
+        loops.check_motion(open_workspace(workspace)[0], html, as_json=json)
+        return
+    if html is not None:
+        raise ConfigError("--html goes with `lifecycle check motion`; nothing else is written as a page.")
     inspect.check(*open_workspace(workspace), part, parse_day(as_of), as_json=json)
 
 
@@ -405,10 +413,15 @@ def revenue(
         bool,
         typer.Option("--reasons", help="Show instead why accounts leave, by month, with control limits."),
     ] = False,
+    loops: Annotated[
+        bool,
+        typer.Option("--loops", help="Show instead what sales, marketing and product can learn from it."),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Show the ARR waterfall of the last twelve months, NRR, GRR, CAC and LTV, each with its formula."""
     from lifecycle_ml.cli import ahead
+    from lifecycle_ml.cli import loops as feedback
     from lifecycle_ml.cli import revenue as books
 
     opened, day = open_workspace(workspace), parse_day(as_of)
@@ -417,6 +430,7 @@ def revenue(
         "--leakage": (leakage, ahead.leakage),
         "--finance": (finance, ahead.finance),
         "--reasons": (reasons, ahead.reasons),
+        "--loops": (loops, feedback.loops),
     }
     chosen = [name for name, (wanted, _) in parts.items() if wanted]
     if len(chosen) > 1:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from lifecycle_ml.tables.findings import Finding
     from lifecycle_ml.workspace import Workspace
 
-PARTS = ("all", "features", "serving")
+PARTS = ("all", "features", "serving", "motion")
+"""Parts of `check`; the last one is shown by `cli/loops.py`."""
 
 
 def check(workspace: Workspace, settings: Settings, part: str, as_of: date, *, as_json: bool) -> None:

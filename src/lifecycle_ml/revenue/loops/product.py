@@ -27,7 +27,7 @@ SETTLED_DAYS = 28
 MOST_USERS = 0.5
 """A feature that a larger share of customers has used is basic use; who lacks it is mostly idle."""
 FALSE_FEATURES = 0.05
-"""Share of reported features that may be chance: losses are few beside the differences that can be hoped for."""
+"""Share of reported features that may be chance: losses are few for the differences to be hoped for."""
 NEAR_LIMIT = 0.85
 """Share of the contracted usage from which use is near the limit, as in serving/triggers.toml."""
 EARLY_DAYS = 90
