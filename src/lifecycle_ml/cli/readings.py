@@ -7,7 +7,9 @@ from datetime import date
 from typing import Any
 
 from lifecycle_ml.actions.action import LIVE, UNFINISHED
+from lifecycle_ml.actions.next_hour import next_hours
 from lifecycle_ml.cli.clock import run_clock
+from lifecycle_ml.cli.queue import show_next_hours
 from lifecycle_ml.cli.screen import say, say_json, show_table
 from lifecycle_ml.errors import ConfigError
 from lifecycle_ml.settings import Settings
@@ -117,14 +119,15 @@ def _figure(value: float | None) -> str:
 
 
 def actions(settings: Settings, owner: str | None, *, as_json: bool) -> None:
-    """List unfinished actions, most ARR kept per hour first."""
+    """List unfinished actions, most ARR kept per hour first, and what one more hour would bring."""
     filters = ActionFilters(status=LIVE, owner=(owner,) if owner else ())
     with closing(Store.open(settings.store_url)) as store:
         if store.current() is None:
             raise ConfigError("nothing is published; run `lifecycle run` first.")
         page = store.list_actions(filters, limit=100_000 if as_json else 50)
+        beyond = [each for each in next_hours(store.waiting()) if each.concerns((owner,) if owner else ())]
     if as_json:
-        say_json(page.rows)
+        say_json({"actions": page.rows, "next_hour": [each.to_json() for each in beyond]})
         return
     if not page.rows:
         say("No unfinished actions." if owner is None else f"No unfinished actions of {owner!r}.")
@@ -145,6 +148,7 @@ def actions(settings: Settings, owner: str | None, *, as_json: bool) -> None:
             for row in page.rows
         ],
     )
+    show_next_hours(beyond)
 
 
 def show_today(settings: Settings, most: int) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from lifecycle_ml.actions.action import LIVE, Action
-from lifecycle_ml.store import assigned, lists, publishing, remembered
+from lifecycle_ml.store import assigned, audit, lists, overflow, publishing, remembered
 from lifecycle_ml.store import events as happenings
 from lifecycle_ml.store import said as spoken
 from lifecycle_ml.store.engine import open_engine, say_store_error, writing
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lifecycle_ml.actions.account_words import AccountWord, Said
     from lifecycle_ml.actions.action import ActionEvent
     from lifecycle_ml.actions.ledger import Word
+    from lifecycle_ml.actions.next_hour import Waiting
     from lifecycle_ml.store.assigned import Assigned
     from lifecycle_ml.store.remembered import Answer
     from lifecycle_ml.store.rows import Before, Kind, Listed, Publication, Sort, StoredReading
@@ -292,6 +293,11 @@ class Store:
         with self._reading() as connection:
             return lists.action_page(connection, filters or ActionFilters(), cursor, limit)
 
+    def waiting(self) -> list[Waiting]:
+        """Return the work over capacity, with who would do it had they the hours."""
+        with self._reading() as connection:
+            return overflow.waiting(connection)
+
     def ledger(self, account_id: str) -> list[dict[str, Any]]:
         """Return what happened to an account's actions, oldest first."""
         question = (
@@ -319,6 +325,13 @@ class Store:
         """Return what playbooks changed as kept last (as_of, at, document), None before that."""
         with self._reading() as connection:
             return assigned.read_effects(connection)
+
+    def audit(
+        self, who: str | None = None, since: datetime | None = None, limit: int = 1_000
+    ) -> list[audit.Entry]:
+        """Return who changed what through the service or its keys, the newest first."""
+        with self._reading() as connection:
+            return audit.read(connection, who, since, limit)
 
     def keys(self) -> Keys:
         """Return the API keys of this store."""
@@ -358,13 +371,15 @@ class Store:
         caller: str,
         request_digest: str,
         answer: Callable[[Action], Answer],
+        request_id: str = "",
     ) -> Answer:
         """Apply a person's word once per idempotency key, and return what is (or was) answered to it.
 
         The word and its answer are written in one transaction: killed in between, neither is there.
         Raises: like `tell`, and ReusedKeyError if the key came with another request before.
         """
-        request = remembered.Request(key, caller, request_digest)
+        did = type(word).__name__.lower()
+        request = remembered.Request(key, caller, request_digest, did, action_id, request_id)
         with self._writing() as connection:
             given = remembered.replay(connection, request, at)
             if given is None:
@@ -392,12 +407,14 @@ class Store:
         caller: str,
         request_digest: str,
         answer: Callable[[Said], Answer],
+        request_id: str = "",
     ) -> Answer:
         """Keep what a person says once per idempotency key, as `tell_once` does for actions.
 
         Raises: like `say`, and ReusedKeyError if the key came with another request before.
         """
-        request = remembered.Request(key, caller, request_digest)
+        did = type(word).__name__.lower()
+        request = remembered.Request(key, caller, request_digest, did, account_id, request_id)
         with self._writing() as connection:
             given = remembered.replay(connection, request, at)
             if given is None:

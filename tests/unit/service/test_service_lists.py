@@ -217,6 +217,17 @@ def test_the_queue_lists_what_is_worth_most_first_page_by_page(client):
     assert [each["action_id"] for each in rest["actions"]] == ["act-2"]
 
 
+def test_the_queue_says_what_one_more_hour_would_bring(client):
+    """With the first page, of whom the question is about."""
+    first = client.get("/v1/actions", params={"limit": 2}).json()
+    [beyond] = first["next_hour"]
+    assert beyond["actions"] == 1
+    rest = client.get("/v1/actions", params={"limit": 2, "cursor": first["next"]}).json()
+    assert rest["next_hour"] == []
+    others = client.get("/v1/actions", params={"owner": "Nobody"}).json()
+    assert others["next_hour"] == []
+
+
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [

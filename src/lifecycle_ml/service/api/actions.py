@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
 from pydantic import Field
 
 from lifecycle_ml.actions.ledger import ActionError, Assign, Complete, Dismiss, Snooze
+from lifecycle_ml.actions.next_hour import next_hours
 from lifecycle_ml.service.api.accounts import CursorText, Text
 from lifecycle_ml.service.api.answers import json_bytes, json_response, responses, with_key
 from lifecycle_ml.service.api.changes import Assignment, ChangedAction, Completion, Dismissal, Nap
@@ -67,7 +68,7 @@ def list_actions(
     at: At,
     _caller: Annotated[Caller, Depends(require("read"))],
 ) -> Response:
-    """List actions, most ARR kept per hour of work first."""
+    """List actions, most ARR kept per hour of work first, and what one more hour would bring."""
     due = datetime.combine(question.due_before, time(), UTC) if question.due_before else None
     filters = ActionFilters(
         status=tuple(question.status),
@@ -77,10 +78,14 @@ def list_actions(
         due_before=due,
     )
     page = at.store.list_actions(filters, question.cursor, question.limit)
+    beyond = next_hours(at.store.waiting()) if question.cursor is None else []
     return json_response(
         json_bytes(
             {
                 "actions": [queued(row) for row in page.rows],
+                "next_hour": [
+                    each.to_json() for each in beyond if each.concerns(question.owner, question.owner_role)
+                ],
                 "next": page.next,
                 "request_id": request_id(request),
             }

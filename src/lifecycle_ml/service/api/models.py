@@ -372,10 +372,24 @@ class QueuedAction(Action):
     arr_kept_per_hour: Number | None
 
 
+class NextHour(Shape):
+    """One person, or everybody of one role, with more work than hours."""
+
+    owner_role: str
+    owner: str | None = Field(description="Null: the work is anybody's of the role.")
+    lead: str | None = Field(description="Who the work over capacity went to.")
+    actions: int = Field(description="Actions over capacity.")
+    hours: Number = Field(description="Hours they take.")
+    arr_kept: Number = Field(description="ARR one more hour would be expected to keep.")
+
+
 class ActionList(Shape):
     """One page of the queue, most ARR kept per hour of work first."""
 
     actions: list[QueuedAction]
+    next_hour: list[NextHour] = Field(
+        description="What one more hour would bring, the most first; with the first page, else empty."
+    )
     next: str | None
     request_id: str
 

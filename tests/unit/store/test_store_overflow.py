@@ -1,0 +1,28 @@
+"""Who would do the work over capacity: customer success managers by account, others by role."""
+
+from datetime import timedelta
+
+from stored_examples import AS_OF, NOW, event, publish, reading
+
+from lifecycle_ml.actions.next_hour import Waiting
+
+
+def test_work_over_capacity_comes_with_who_the_account_names(store):
+    """What is open, snoozed or done is not waiting; an account that left the list has nobody."""
+    work = {"status": "over_capacity", "owner": "Lee", "hours": 1.5}
+    listed = reading("A-1")
+    assert listed.owner is not None
+    events = [
+        event(action_id="act-1", **work),
+        event(action_id="act-2", **work | {"owner_role": "account_executive", "arr_kept_per_hour": None}),
+        event(action_id="act-3", account_id="A-gone", **work),
+        event(action_id="act-4", status="open", owner="Dana"),
+    ]
+    assert store.waiting() == []
+    publish(store, listed, events=events)
+    publish(store, listed, as_of=AS_OF + timedelta(days=7), now=NOW + timedelta(days=7))
+    assert store.waiting() == [
+        Waiting("csm", listed.owner, "Lee", 1.5, 10.0),
+        Waiting("account_executive", None, "Lee", 1.5, None),
+        Waiting("csm", None, "Lee", 1.5, 10.0),
+    ]
