@@ -245,7 +245,9 @@ def cost(seed: int, accounts: int) -> dict[str, Any]:
         "recorded reasons": (("outcomes",), lambda: control_chart(recorded_counts(known)[0])),
     }
     con = tables.backend.con
-    rows = {name: con.execute(f'SELECT count(*) FROM main."{name}"').fetchone()[0] for name in tables.names}
+    rows = {
+        name: con.execute(f'SELECT count(*) FROM main."{name}"').fetchall()[0][0] for name in tables.names
+    }
     found = {}
     for name, (read, report) in reports.items():
         spent = [(_spent(report), sum(_spent(_scan_of(con, one)) for one in read)) for _ in range(ROUNDS)]

@@ -97,16 +97,13 @@ def finance(workspace: Workspace, settings: Settings, as_of: date, *, as_json: b
 
     tables = read_tables(workspace, settings)
     known = known_tables(tables, as_of)
-    found = [
-        (books, made, why) for books, made, why in _forecasts(workspace, settings, tables, as_of, past=False)
-    ]
     quarters = [
         {
             "currency": books.currency,
             "says": made.says,
             "at_risk": [] if made.made is None else at_risk(made.made.flows),
         }
-        for books, made, _ in found
+        for books, made, _ in _forecasts(workspace, settings, tables, as_of)
     ]
     notice, payment = notice_dates(known), payment_risk(known)
     if as_json:
@@ -178,12 +175,12 @@ def reasons(workspace: Workspace, settings: Settings, as_of: date, *, as_json: b
 
 
 def _forecasts(
-    workspace: Workspace, settings: Settings, tables: Tables, as_of: date, *, past: bool = True
+    workspace: Workspace, settings: Settings, tables: Tables, as_of: date
 ) -> list[tuple[Books, Forecasts, str | None]]:
     """Make the forecast of every book; account models speak where they were published in time."""
     from lifecycle_ml.outcomes.recipe import load_recipe
     from lifecycle_ml.revenue.books import read_books
-    from lifecycle_ml.revenue.forecast_backtest import ORIGINS, forecast_with_past
+    from lifecycle_ml.revenue.forecast_backtest import forecast_with_past
     from lifecycle_ml.revenue.outlook import published_outlook
     from lifecycle_ml.store.store import Store
 
@@ -206,8 +203,7 @@ def _forecasts(
                 label.grace_days,
                 label.arrival_lag_days,
                 asking,
-                ORIGINS if past else 0,
-                books,
+                books_of_today=books,
             )
             made.append((books, found, reasons.get(as_of)))
     return made

@@ -65,7 +65,14 @@ class Books:
         return quarters[self.first_months] if len(quarters) else quarters
 
 
-def read_books(tables: Tables, known_on: date, grace_days: int, arrival_lag_days: int = 0) -> list[Books]:
+def read_books(
+    tables: Tables,
+    known_on: date,
+    grace_days: int,
+    arrival_lag_days: int = 0,
+    *,
+    levels_only: bool = False,
+) -> list[Books]:
     """Work out the ARR of every account at the end of every month, from contracts known on `known_on`.
 
     Time:   a contract counts on the days `starts_on <= d < min(ends_on, cancelled_on)`; the ARR of a month
@@ -79,6 +86,7 @@ def read_books(tables: Tables, known_on: date, grace_days: int, arrival_lag_days
             and month; every figure is a sum of those cents. Several currencies are summed at the newest rate
             before known_on; where one has no rate by then they never are: one book per currency, each with
             advice.
+    levels_only: ARR alone, for half the cost: no segments (all not recorded) and no price (all 0).
     Raises: TableError where there is no table of contracts. (Tables with several currencies and no rates at
     all are not read in the first place: rule `rates_missing`.)
     """
@@ -87,7 +95,8 @@ def read_books(tables: Tables, known_on: date, grace_days: int, arrival_lag_days
             "contracts: there is no such table, so nothing says what is paid for how long, and ARR, NRR and "
             "GRR cannot be told. Add features/sources/contracts.sql: contract_id, account_id, starts_on, arr."
         )
-    segments = known_accounts(tables, known_on)["segment"]
+    segments = pd.Series(dtype="str") if levels_only else known_accounts(tables, known_on)["segment"]
+    priced = not levels_only
     try:
         contracts = recurring_contracts(tables, known_on)
     except TableError as error:  # several currencies and no rates
@@ -95,11 +104,11 @@ def read_books(tables: Tables, known_on: date, grace_days: int, arrival_lag_days
         each = [(name, _only(tables, name)) for name in _currencies(tables)]
         listed = [(name, recurring_contracts(view, known_on)) for name, view in each]
         return [
-            _books(rows, segments, known_on, grace_days, arrival_lag_days, name, advice)
+            _books(rows, segments, known_on, grace_days, arrival_lag_days, name, advice, priced=priced)
             for name, rows in listed
             if len(rows)
         ]
-    return [_books(contracts, segments, known_on, grace_days, arrival_lag_days, None, None)]
+    return [_books(contracts, segments, known_on, grace_days, arrival_lag_days, None, None, priced=priced)]
 
 
 def _currencies(tables: Tables) -> list[str]:
@@ -146,6 +155,8 @@ def _books(
     arrival_lag_days: int,
     currency: str | None,
     advice: str | None,
+    *,
+    priced: bool,
 ) -> Books:
     today = _day(known_on)
     rows = _in_days(contracts)
@@ -173,7 +184,7 @@ def _books(
         accounts=np.array(accounts, dtype=np.str_),
         segments=segments.reindex(accounts).fillna(NOT_RECORDED).to_numpy(dtype=np.str_),
         arr=arr,
-        price=_price(rows, arr),
+        price=_price(rows, arr) if priced else np.zeros_like(arr[:, 1:]),
         awaiting=np.bincount(
             codes, weights=rows["carried"] & (rows["ended"] <= ends.max(initial=0)), minlength=len(accounts)
         ).astype(bool),

@@ -123,7 +123,11 @@ def _past_origins(
         if back and (len(today.months) == 0 or moment.to_period("M") - 1 < today.months[0]):
             continue
         day = moment.date()
-        books = today if back == 0 else _same(read_books(tables, day, grace_days, arrival_lag_days), today)
+        books = (
+            today
+            if back == 0
+            else _same(read_books(tables, day, grace_days, arrival_lag_days, levels_only=True), today)
+        )
         if books is None or not len(books.months):
             continue
         terms = read_terms(tables, day)

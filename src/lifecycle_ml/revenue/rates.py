@@ -63,7 +63,7 @@ def newest_settled(books: Books, settle_days: int) -> int:
 
     settle_days: grace and arrival lag; until they have passed, an account may yet renew.
     """
-    ends = np.array([month.end_time.date() for month in books.months], dtype="datetime64[D]")
+    ends = books.months.end_time.to_numpy().astype("datetime64[D]")
     known = np.datetime64(books.known_on, "D") - ends > np.timedelta64(settle_days, "D")
     return int(known.sum()) - 1
 

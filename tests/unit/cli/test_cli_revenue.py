@@ -110,3 +110,50 @@ def test_without_contracts_it_says_what_is_missing(shown):
 
     assert isinstance(done.exception, TableError)
     assert "ARR, NRR and GRR cannot be told" in str(done.exception)
+
+
+def test_the_forecast_says_what_it_rests_on_and_how_it_did(shown):
+    """B left in September 2023; forecasts made since then are held against what came of them."""
+    done = shown("--forecast")
+    text = " ".join(done.stdout.split())
+
+    assert done.exception is None, done.output
+    assert "NRR and GRR of the next four quarters" in text
+    assert "2024-07" in text
+    assert "2025-04" in text
+    assert "Account models do not speak here: no scores were published for 2024-05-01" in text
+    assert "No interval: ARR lies with too few accounts" in text
+    assert "ARR at risk by quarter" in text
+
+
+def test_the_forecast_as_json(shown):
+    book = json.loads(shown("--forecast", "--json").stdout)["books"][0]
+
+    assert [row["month"] for row in book["quarters"]] == ["2024-07", "2024-10", "2025-01", "2025-04"]
+    assert book["quarters"][0]["nrr_low"] is None
+    assert book["rates"]["losses"] >= 0
+    assert {row["account_id"] for row in book["accounts"]} == {"A", "C"}
+
+
+def test_finance_and_leakage_say_what_cannot_be_told(shown):
+    text = " ".join(shown("--finance").stdout.split())
+    leaks = " ".join(shown("--leakage").stdout.split())
+
+    assert "Payment risk: cannot be told: there is no table of invoices." in text
+    assert "Unbilled usage: cannot be told: there is no table of usage_events." in leaks
+    assert "Old discounts: none." in leaks
+
+
+def test_reasons_say_what_would_change_and_who_decides(shown):
+    text = " ".join(shown("--reasons").stdout.split())
+
+    assert "Recorded reasons cannot be told: there is no table of outcomes." in text
+    assert "Predicted reasons need publications of two months" in text
+    assert "product_marketing" in text
+
+
+def test_reports_of_their_own_are_asked_for_one_at_a_time(shown):
+    done = shown("--forecast", "--finance")
+
+    assert isinstance(done.exception, ConfigError)
+    assert "--forecast and --finance are reports of their own" in str(done.exception)
