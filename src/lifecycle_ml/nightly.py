@@ -35,6 +35,7 @@ from lifecycle_ml.health.what_would_help import WhatIf, what_would_help
 from lifecycle_ml.matrix.build import build_matrix
 from lifecycle_ml.models.bundle import Bundle
 from lifecycle_ml.monitor.config import load_monitoring
+from lifecycle_ml.monitor.effects import worked_on
 from lifecycle_ml.monitor.verdict import watch
 from lifecycle_ml.outcomes.recipe import Recipe, load_recipe
 from lifecycle_ml.outcomes.snapshots import population
@@ -141,7 +142,8 @@ def run_nightly(
         current = latest is None or as_of >= latest.as_of
         publication = store.begin(as_of, _midnight(as_of), now, "nightly" if current else "history")
         for name in waiting:
-            train(workspace, settings, name, tables, as_of, progress=progress)
+            done = worked_on(store.assignments(), load_recipe(workspace, name))
+            train(workspace, settings, name, tables, as_of, interventions=done, progress=progress)
         run = run or _Run(load_rulebook(workspace, settings, tables), store, tables, progress)
         history = run.replay(as_of) if latest is None else 0
         counts = run.publish(publication, current=current)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from pathlib import Path
 
+    import pandas as pd
+
+    from lifecycle_ml.outcomes.recipe import Recipe
     from lifecycle_ml.promotion.training import TrainingResult
     from lifecycle_ml.service.serving import Comparer
     from lifecycle_ml.settings import Settings
@@ -35,7 +38,7 @@ def train(
     from lifecycle_ml.promotion.training import train as train_recipe
     from lifecycle_ml.tables.source import read_tables
 
-    load_recipe(workspace, recipe)  # a misspelt name should not cost the reading of all tables
+    found = load_recipe(workspace, recipe)  # a misspelt name should not cost the reading of all tables
     with progress_bars() as progress:
         progress("reading the tables", 0, 1)
         tables = read_tables(workspace, settings)
@@ -48,6 +51,7 @@ def train(
             as_of,
             seed=seed,
             searching=searching,
+            interventions=_interventions(settings, found),
             predictions=predictions,
             progress=progress,
         )
@@ -55,6 +59,20 @@ def train(
         say_json(result.to_json())
     else:
         show_training(result)
+
+
+def _interventions(settings: Settings, recipe: Recipe) -> pd.DataFrame | None:
+    """Return who was worked on for what the recipe predicts; None where no store was made yet."""
+    from contextlib import closing
+
+    from lifecycle_ml.monitor.effects import worked_on
+    from lifecycle_ml.store.engine import exists
+    from lifecycle_ml.store.store import Store
+
+    if not exists(settings.store_url):
+        return None
+    with closing(Store.open(settings.store_url)) as store:
+        return worked_on(store.assignments(), recipe)
 
 
 SHOWN_METRICS = {
@@ -79,6 +97,8 @@ def show_training(result: TrainingResult) -> None:
     )
     if result.searched is not None:
         say(f"Search: {result.searched}.")
+    if result.worked_on is not None:
+        say(result.worked_on)
     if worse := result.challenger.evaluation.worse_segments:
         say(f"In these segments the best rule orders accounts better than the model: {', '.join(worse)}.")
     if document["refusals"]:

@@ -59,6 +59,15 @@ def measure_effects(
     return effects
 
 
+def worked_on(assigned: Iterable[Assigned], recipe: Recipe) -> pd.DataFrame:
+    """Return the interventions for what a recipe predicts: playbooks against churn, triggers for expansion.
+
+    Grain and columns as `interventions`.
+    """
+    outcome = "churn" if recipe.label.outcome == "churned" else "expansion"
+    return interventions(one for one in assigned if OUTCOME_OF.get(one.assignment.kind) == outcome)
+
+
 def interventions(assigned: Iterable[Assigned]) -> pd.DataFrame:
     """Return who was worked on and who was left alone, as `outcomes.treatment.mark_treated` reads it.
 

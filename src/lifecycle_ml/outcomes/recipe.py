@@ -341,6 +341,7 @@ class Recipe(Strict):
     says: str
     allow_as_of_today: bool
     leave_out: tuple[str, ...]
+    treated: Literal["keep", "leave_out"] = "keep"
     label: Label
     snapshots: Snapshots
     splits: Splits

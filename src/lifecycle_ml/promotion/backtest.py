@@ -23,6 +23,7 @@ from lifecycle_ml.models.tiers import Tier
 from lifecycle_ml.outcomes.labels import label_column
 from lifecycle_ml.outcomes.recipe import Estimator, Recipe
 from lifecycle_ml.outcomes.splits import account_folds, known_at_cutoff, rolling_origins
+from lifecycle_ml.outcomes.treatment import learnable
 
 Progress = Callable[[str, int, int], None]
 Model = HorizonModel | LogisticModel
@@ -60,7 +61,8 @@ class Backtest:
 
     rows: account_id, as_of, fold, arr, days_to_renewal and notice_days (NaN: no end, no period of notice, or
     no such feature), churned_on, arr_after (NaN unless expansion is predicted), rise (mean relative rise of
-    those who grew among the rows its cut-off learned from, likewise). outcomes: (rows, horizons), NaN where
+    those who grew among the rows its cut-off learned from, likewise), and treatment where work is marked.
+    outcomes: (rows, horizons), NaN where
     not yet known. probabilities: per trained candidate (rows, horizons), calibrated with earlier cut-offs
     only. rules: per rule (rows,) at the headline horizon. calibration: fitted on all cut-offs pooled, for the
     final model. uncalibrated: the model's probabilities (rows,) at the headline horizon before calibration;
@@ -208,6 +210,7 @@ def backtest(
     """Train at each cut-off on what was known then, and predict the dates after it; None where none fits.
 
     matrix and labels: the same snapshots in the same order, without those where notice was already given.
+    Every row is tested; what a recipe leaves out because it was worked on is not learned or calibrated from.
     A training row counts at a horizon only if that label was known at the cut-off. A cut-off whose training
     rows never show the outcome (or show nothing else) is left out.
     """
@@ -216,6 +219,7 @@ def backtest(
     dates = [stamp.date() for stamp in sorted(matrix["as_of"].unique().tolist())]
     as_of = matrix["as_of"].to_numpy()
     outcomes = outcome_matrix(labels, horizons)
+    taught = outcome_matrix(learnable(labels, recipe), horizons)
     at = horizons.index(headline)
     candidates = {"insufficient": (), "advisory": (MODEL,), "full": (MODEL, LOGISTIC)}[tier.name]
     margins: dict[str, list[Margins]] = {name: [] for name in candidates}
@@ -230,7 +234,7 @@ def backtest(
     progress("training at past dates", 0, len(folds))
     for number, fold in enumerate(folds):
         known = np.column_stack([known_at_cutoff(as_of, h, fold.cutoff, recipe) for h in horizons])
-        past = np.where(known, outcomes, np.nan)
+        past = np.where(known, taught, np.nan)
         train = ~np.isnan(past[:, at])
         events = past[train, at]
         if not events.any() or events.all():
@@ -271,7 +275,7 @@ def backtest(
     calibrators = {
         name: _Calibrator(
             margins=_pool(parts),
-            outcomes=known_outcomes,
+            outcomes=np.concatenate([taught[test] for test in tested]),
             accounts=rows["account_id"].to_numpy(),
             as_of=rows["as_of"].to_numpy(),
             fold_of=fold_of,
@@ -328,6 +332,8 @@ def _tested_rows(
         "churned_on": labels.get("churned_on", pd.Series(pd.NaT, labels.index)).to_numpy("datetime64[us]"),
         "arr_after": _column(labels, "arr_after"),
     }
+    if "treatment" in labels:
+        known["treatment"] = labels["treatment"].to_numpy(dtype=object)
     parts = [
         matrix.loc[test, ["account_id", "as_of"]].assign(
             fold=number, **{name: values[test] for name, values in known.items()}

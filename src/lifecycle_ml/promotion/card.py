@@ -13,7 +13,15 @@ from lifecycle_ml.models.evaluation import DaysOfWarning, Interval
 from lifecycle_ml.outcomes.recipe import Recipe
 from lifecycle_ml.promotion.backtest import LOGISTIC, MODEL
 from lifecycle_ml.promotion.challenger import Challenger
-from lifecycle_ml.promotion.evaluation import CALENDAR, RANDOM, Evaluation, Group
+from lifecycle_ml.promotion.evaluation import (
+    CALENDAR,
+    LEFT_ALONE,
+    RANDOM,
+    WORKED_ON,
+    Evaluation,
+    Group,
+    say_worked_on,
+)
 from lifecycle_ml.promotion.recorded import RecordedReasons
 
 _COLUMNS = {
@@ -42,6 +50,7 @@ def write_card(
         _serving(challenger, evaluation),
         _figures(evaluation, recipe),
         _groups(evaluation, recipe),
+        _worked_on(data, evaluation, recipe),
         _lists(evaluation, recipe),
         _warning(evaluation),
         _money(challenger, recipe),
@@ -124,7 +133,12 @@ def _figures(evaluation: Evaluation, recipe: Recipe) -> list[str]:
 def _groups(evaluation: Evaluation, recipe: Recipe) -> list[str]:
     if not evaluation.metrics:
         return []
-    named = {"renewing": "Renew within the horizon", "unseen_accounts": "Accounts never seen in training"}
+    named = {
+        "renewing": "Renew within the horizon",
+        "unseen_accounts": "Accounts never seen in training",
+        LEFT_ALONE: "Nobody worked on them",
+        WORKED_ON: "Worked on",
+    }
     shown = {named[name]: group for name, group in evaluation.groups.items()}
     shown |= {f"Segment {name}": group for name, group in evaluation.segments.items()}
     said = {"segments": "By segment", **named}
@@ -148,6 +162,13 @@ def _groups(evaluation: Evaluation, recipe: Recipe) -> list[str]:
     elif any(group.reason is None for group in evaluation.segments.values()):
         lines.append("In no segment that could be measured is the model worse than the best rule.")
     return _trimmed(lines)
+
+
+def _worked_on(data: Mapping[str, Any], evaluation: Evaluation, recipe: Recipe) -> list[str]:
+    found = data.get("treatment")
+    if not found:
+        return []
+    return ["## Accounts that were worked on", "", say_worked_on(found, evaluation, recipe)]
 
 
 def _group(name: str, group: Group) -> list[str]:

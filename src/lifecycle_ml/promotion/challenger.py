@@ -23,6 +23,7 @@ from lifecycle_ml.models.rules import BANDS, RuleModel
 from lifecycle_ml.models.tiers import Tier, sufficiency
 from lifecycle_ml.outcomes.labels import label_column
 from lifecycle_ml.outcomes.recipe import Recipe
+from lifecycle_ml.outcomes.treatment import learnable
 from lifecycle_ml.promotion.backtest import (
     LOGISTIC,
     MODEL,
@@ -258,14 +259,15 @@ def build_challenger(
         draws=draws,
         progress=progress,
     )
-    matrix, labels, tier, tried = trial.matrix, trial.labels, trial.tier, trial.backtest
+    matrix, tier, tried = trial.matrix, trial.tier, trial.backtest
+    labels = learnable(trial.labels, recipe)
     y = labels[label_column(recipe.label.headline_days)].to_numpy(dtype=np.float64)
     known = ~np.isnan(y)
     common: dict[str, Any] = {
         "name": recipe.name,
         "horizons": tuple(recipe.label.horizons_days),
         "headline": recipe.label.headline_days,
-        "base_rates": _base_rates(labels, recipe),
+        "base_rates": _base_rates(trial.labels, recipe),
         "medium_from": recipe.bands.medium_from,
         "high_from": recipe.bands.high_from,
         "metrics": trial.evaluation.to_json(),
@@ -297,7 +299,7 @@ def build_challenger(
         refusals=trial.refusals,
         predictions=empty_predictions() if tried is None else tried.predictions(),
         backtest=tried,
-        outlook=arr_outlook(None if trial.refusals else bundle, trial.evaluation, matrix, labels, seed),
+        outlook=arr_outlook(None if trial.refusals else bundle, trial.evaluation, matrix, trial.labels, seed),
         shown=trial.shown,
     )
 

@@ -56,6 +56,7 @@ CAPACITY = 0.1
 """Share of each date's accounts on a team's list, where nobody says otherwise."""
 CALENDAR, BASE_RATE = "renewal_calendar", "base_rate"
 RANDOM = "drawn_at_random"
+WORKED_ON, LEFT_ALONE = "worked_on", "not_worked_on"
 NO_MODEL = "no model was tried"
 UNKNOWN = Interval(math.nan, math.nan, math.nan, "no out-of-time rows")
 
@@ -108,7 +109,8 @@ class Evaluation:
     unseen: the model's figures with members that never saw the account. by_horizon: few figures per horizon.
     counts: rows, accounts, accounts with the outcome, cut-offs. skipped: rules not fitted, and why.
     segments: by segment, the largest first. groups: `renewing` (the contract in force ends inside the
-    horizon) and `unseen_accounts`. deciles: as `decile_table`. capacity: as `capacity_table`, beside ranking
+    horizon) and `unseen_accounts`; where snapshots were worked on also `not_worked_on` and `worked_on`.
+    deciles: as `decile_table`. capacity: as `capacity_table`, beside ranking
     by ARR alone (`arr`) and by renewal calendar x ARR (`calendar`), where `list_share` is the team's list.
     warning: days of warning of the model's list, the best rule's and one drawn at random. money: as
     `money_by_date`, ARR lost or (expansion) gained inside the horizon; money_ratio: over all dates.
@@ -327,6 +329,13 @@ class _Rows:
             )
         else:
             unmeasured["unseen_accounts"] = "no member of the model left every account out"
+        if "treatment" in self.tried.rows:
+            worked = (self.tried.rows["treatment"] == "treated").to_numpy()
+            found |= {
+                name: self.group(p, chosen)
+                for name, chosen in ((LEFT_ALONE, ~worked), (WORKED_ON, worked))
+                if chosen.any()
+            }
         return found
 
     def group(self, p: Floats, chosen: npt.NDArray[np.bool_]) -> Group:
@@ -446,6 +455,33 @@ class _Rows:
             kind: {**figures.intervals(), "above_served": figures.above(drawn["served"], name)}
             for kind, figures in drawn.items()
         }
+
+
+def say_worked_on(found: Mapping[str, int], evaluation: Evaluation, recipe: Recipe) -> str:
+    """Say how many snapshots were worked on, what learning did with them, and the figures without them.
+
+    found: snapshots, and those `treated` and `held_out`, as a bundle's data have them.
+    """
+    share = found["treated"] / found["snapshots"]
+    alone = f" and {found['held_out']:,} left alone on purpose" if found["held_out"] else ""
+    done = {
+        "keep": "They are learned from as they came out",
+        "leave_out": "What came of them is left out of learning and calibration",
+    }[recipe.treated]
+    says = (
+        f"{found['treated']:,} of {found['snapshots']:,} snapshots ({share:.0%}) were worked on{alone}. "
+        f"{done}: a saved account must not teach the model that such accounts stay by themselves."
+    )
+    group, name = evaluation.groups.get(LEFT_ALONE), "average_precision"
+    if group is None or name not in group.metrics or name not in evaluation.metrics:
+        return f"{says} Figures without them could not be measured."
+    here, all_rows = group.metrics, evaluation.metrics
+    return (
+        f"{says} Without them average precision is {here[name].value:.3f} instead of "
+        f"{all_rows[name].value:.3f}, the area under the curve {here['auroc'].value:.3f} instead of "
+        f"{all_rows['auroc'].value:.3f}, and {here['observed_expected'].value:.2f} times what was "
+        f"expected came about instead of {all_rows['observed_expected'].value:.2f}."
+    )
 
 
 def listed(score: Floats, as_of: npt.NDArray[Any], share: float) -> npt.NDArray[np.bool_]:

@@ -22,9 +22,10 @@ from lifecycle_ml.models.bundle import Bundle
 from lifecycle_ml.models.capacity import Capacity
 from lifecycle_ml.outcomes.recipe import Recipe, TreeCapacity, load_recipe
 from lifecycle_ml.outcomes.snapshots import snapshots
+from lifecycle_ml.outcomes.treatment import with_treatment
 from lifecycle_ml.promotion.card import write_card
 from lifecycle_ml.promotion.challenger import Challenger, build_challenger
-from lifecycle_ml.promotion.evaluation import plain
+from lifecycle_ml.promotion.evaluation import plain, say_worked_on
 from lifecycle_ml.promotion.grounds import load_grounds
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.tables.source import Tables
@@ -65,6 +66,8 @@ class TrainingResult:
     challenger: Challenger
     searched: str | None = None
     """What a search for the capacity found, in a sentence; None where none was asked for."""
+    worked_on: str | None = None
+    """How many snapshots were worked on and what that changes, in words; None where none was."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of `train --json`: figures at the headline horizon, each with its interval."""
@@ -76,7 +79,11 @@ class TrainingResult:
             "refusals": [refusal.to_json() for refusal in self.challenger.refusals],
             "metrics": _shown(plain(evaluation.metrics)),
             "baselines": {name: _shown(plain(figures)) for name, figures in evaluation.baselines.items()},
-        } | ({} if self.searched is None else {"searched": self.searched})
+        } | {
+            name: text
+            for name, text in (("searched", self.searched), ("worked_on", self.worked_on))
+            if text is not None
+        }
 
 
 def train(
@@ -88,6 +95,7 @@ def train(
     *,
     seed: int = 0,
     searching: bool = False,
+    interventions: pd.DataFrame | None = None,
     predictions: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
@@ -95,7 +103,9 @@ def train(
 
     It becomes champion only where no model serves and the gate refuses nothing (where one does, `promote`
     decides); where none serves and it is refused, the best rule serves. `searching`: try other capacities
-    first (`promotion.search`). `predictions` names a Parquet file for every out-of-time prediction.
+    first (`promotion.search`). `interventions`: who was worked on for what the recipe predicts, and who was
+    left alone, as `outcomes.treatment.mark_treated` reads it; what happened from `as_of` on is not looked at.
+    `predictions` names a Parquet file for every out-of-time prediction.
     Training again, or going on after being killed, registers the same bundle once.
     Raises: ConfigError for an unknown recipe, one whose tables are absent, or one that leaves no feature.
     """
@@ -113,6 +123,7 @@ def train(
     tell("building the training matrix", 0, 1)
     matrix = build_matrix(tables, features, labels[["account_id", "as_of", "known_at"]])
     tell("building the training matrix", 1, 1)
+    labels = with_treatment(labels, interventions, recipe, as_of)
     data = describe(labels, tables.fingerprint, as_of)
     searched = None
     if searching:
@@ -189,7 +200,13 @@ def train(
     name_champion(registry, settings, recipe_name, None if promoted else challenger.bundle)
     tell("recording the run", 1, 1)
     return TrainingResult(
-        recipe_name, version, promoted, run_id, challenger, None if searched is None else searched.says
+        recipe_name,
+        version,
+        promoted,
+        run_id,
+        challenger,
+        None if searched is None else searched.says,
+        say_worked_on(data["treatment"], challenger.evaluation, recipe) if "treatment" in data else None,
     )
 
 
@@ -275,7 +292,15 @@ def describe(labels: pd.DataFrame, fingerprint: str, as_of: date) -> dict[str, A
         "accounts": int(labels["account_id"].nunique()),
         "first": str(labels["as_of"].min().date()) if len(labels) else None,
         "last": str(labels["as_of"].max().date()) if len(labels) else None,
-    }
+    } | _treatment(labels)
+
+
+def _treatment(labels: pd.DataFrame) -> dict[str, Any]:
+    if "treatment" not in labels:
+        return {}
+    marks = labels["treatment"].value_counts()
+    counts = {name: int(marks.get(name, 0)) for name in ("treated", "held_out")}
+    return {"treatment": {"snapshots": len(labels), **counts}}
 
 
 def export(settings: Settings, recipe_name: str, bundle: Bundle, version: str) -> None:

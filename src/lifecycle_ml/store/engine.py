@@ -61,6 +61,15 @@ def open_engine(url: str, *, migrated: bool = True) -> sa.Engine:
     return engine
 
 
+def exists(url: str) -> bool:
+    """Whether there may be a store at `url`: False only for a SQLite file that was never made."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return True  # opening it says what is wrong
+    return parsed.get_backend_name() != "sqlite" or not parsed.database or Path(parsed.database).is_file()
+
+
 @contextmanager
 def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Give a transaction in which nobody else writes, and commit it.

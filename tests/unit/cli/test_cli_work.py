@@ -1,10 +1,15 @@
 """What `lifecycle train` says on the terminal beside its table."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from lifecycle_ml.cli.work import show_training
+from lifecycle_ml.cli.work import _interventions, show_training
+from lifecycle_ml.outcomes.recipe import load_recipe
+from lifecycle_ml.settings import Settings
+from lifecycle_ml.store.store import Store
+from lifecycle_ml.workspace import Workspace, standard_root
 
 
 def trained(worse):
@@ -14,6 +19,7 @@ def trained(worse):
         to_json=lambda: document | {"metrics": {}, "baselines": {}},
         challenger=SimpleNamespace(evaluation=SimpleNamespace(worse_segments=worse)),
         searched=None,
+        worked_on=None,
     )
 
 
@@ -27,3 +33,25 @@ def test_segments_where_a_rule_is_better_are_named(capsys: pytest.CaptureFixture
     assert said.index("enterprise") < said.index("passed the gate")
     show_training(trained(()))
     assert "segments" not in capsys.readouterr().out
+
+
+def test_accounts_that_were_worked_on_are_said(capsys: pytest.CaptureFixture[str]):
+    """The sentence of the training stands with its figures."""
+    result = trained(())
+    result.worked_on = "12 of 90 snapshots (13%) were worked on."
+    show_training(result)
+
+    assert "12 of 90 snapshots (13%) were worked on." in capsys.readouterr().out
+
+
+def test_training_makes_no_store(tmp_path: Path):
+    """Where none was made yet nobody can have been worked on."""
+    settings = Settings.read(tmp_path, {"LIFECYCLE_STORE_URL": f"sqlite:///{tmp_path}/out/lifecycle.db"})
+    recipe = load_recipe(Workspace(standard_root(), standard_root()), "churn")
+
+    assert _interventions(settings, recipe) is None
+    assert not (tmp_path / "out").exists()
+    Store.open(settings.store_url).close()
+    found = _interventions(settings, recipe)
+    assert found is not None
+    assert found.empty

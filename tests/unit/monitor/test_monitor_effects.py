@@ -11,7 +11,7 @@ from lifecycle_ml.actions.action import Assignment
 from lifecycle_ml.actions.effects import Group
 from lifecycle_ml.actions.rulebook import load_action_rules
 from lifecycle_ml.matrix.load import load_features
-from lifecycle_ml.monitor.effects import interventions, measure_effects
+from lifecycle_ml.monitor.effects import interventions, measure_effects, worked_on
 from lifecycle_ml.outcomes.recipe import load_recipe
 from lifecycle_ml.store.assigned import Assigned
 from lifecycle_ml.tables.source import tables_from_frames
@@ -112,3 +112,11 @@ def test_interventions_hold_every_draw():
     assert frame["arm"].tolist() == ["offered", "held_out"]
     assert frame["done_at"].isna().tolist() == [False, True]
     assert interventions([]).empty
+
+
+def test_work_counts_for_the_recipe_it_is_meant_for():
+    """Playbooks are for churn, triggers for expansion."""
+    every = [assigned(1), trigger(2)]
+
+    assert worked_on(every, RECIPES["churn"])["account_id"].tolist() == ["A-1"]
+    assert worked_on(every, load_recipe(WORKSPACE, "expansion"))["account_id"].tolist() == ["A-2"]
