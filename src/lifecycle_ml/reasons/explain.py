@@ -173,7 +173,8 @@ def explain(
     asked = None if sentences_for is None else frozenset(sentences_for)
     parts = []
     for start in range(0, len(matrix), chunk):
-        rows = matrix.iloc[start : start + chunk].reset_index(drop=True)
+        # copied: columns of a kind lie together then, and are taken out at once instead of one by one
+        rows = matrix.iloc[start : start + chunk].reset_index(drop=True).copy()
         numbers = read_numbers(rows)
         weighed = (
             _weightless(rows)
