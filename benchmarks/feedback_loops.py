@@ -32,7 +32,7 @@ from lifecycle_ml.revenue.loops.report import feedback_loops
 from lifecycle_ml.simulate.company import simulate_company
 from lifecycle_ml.tables.source import Tables, tables_from_frames
 
-FIRST_SEED = 33001
+FIRST_SEED = 34001
 """Seeds from here on were used for nothing else."""
 GRACE_DAYS, ARRIVAL_LAG_DAYS = 30, 2
 FACTS = ("bad_fit_channel", "activating_segment", "protective_feature", "product_gap")

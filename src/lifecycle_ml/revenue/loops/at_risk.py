@@ -123,8 +123,9 @@ def _lay_lives(about: AtRisk, contracts: pd.DataFrame, grace_days: int, arrival_
         CREATE TEMP TABLE terms AS
         SELECT account_id, CASE WHEN days IS NULL THEN 'open' WHEN days >= {LONG_TERM_DAYS} THEN 'long'
                            ELSE 'short' END AS term
-        FROM (SELECT account_id, arg_min({day_of("stops_on")} - {day_of("starts_on")}, starts_on) AS days
-              FROM arriving_contracts WHERE units > 0 GROUP BY account_id);
+        -- The planned end: when a contract was cancelled is what became of it, not how it was made.
+        FROM (SELECT account_id, arg_min_null({day_of("ends_on")} - {day_of("starts_on")}, starts_on) AS days
+              FROM ({about.known["contracts"]}) WHERE arr > 0 AND is_recurring GROUP BY account_id);
         CREATE TEMP TABLE lives AS
         WITH told AS (
             SELECT account_id, {day_of("started_on")} AS began,
@@ -178,18 +179,23 @@ def _lay_profiles(about: AtRisk) -> None:
         days AS (SELECT account_id, sum(to_day - from_day) AS days FROM lives GROUP BY 1),
         used AS (SELECT account_id, sum(events) AS events FROM use WHERE part = {BLOCKS} GROUP BY 1),
         sized AS (
-            SELECT account_id, ntile(3) OVER (ORDER BY first.arr, account_id) AS size,
+            SELECT account_id, {_third("first.arr")} AS size,
                    coalesce(events, 0) / days.days / first.arr AS per_arr, events IS NULL AS silent
             FROM first JOIN days USING (account_id) LEFT JOIN used USING (account_id))
         SELECT sized.account_id, coalesce(known.segment, '{NOT_RECORDED}') AS segment,
                coalesce(large.segment, 'others') AS wide_segment,
                coalesce(known.industry, '{NOT_RECORDED}') AS industry, size,
                coalesce(term, 'open') AS term,
-               CASE WHEN silent THEN 0 ELSE ntile(3) OVER (
-                   PARTITION BY silent, size ORDER BY per_arr, sized.account_id) END AS activity
+               CASE WHEN silent THEN 0 ELSE 1 + {_third("per_arr", "PARTITION BY silent, size")} END
+                   AS activity
         FROM sized JOIN known USING (account_id) LEFT JOIN terms USING (account_id)
         LEFT JOIN large ON large.segment = known.segment
     """)
+
+
+def _third(value: str, within: str = "") -> str:
+    """SQL of the third a value lies in, 0 to 2; equal values lie in the same."""
+    return f"CAST(floor(3 * least(percent_rank() OVER ({within} ORDER BY {value}), 0.999999)) AS INTEGER)"
 
 
 def _lay_slices(about: AtRisk) -> None:
