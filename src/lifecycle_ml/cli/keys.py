@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +14,7 @@ import typer
 from lifecycle_ml.cli.options import JsonOption, WorkspaceOption, open_workspace
 from lifecycle_ml.cli.screen import say, say_json, show_table
 from lifecycle_ml.settings import ROLES
+from lifecycle_ml.store.document import instant_text
 from lifecycle_ml.store.keys import USUAL_PER_MINUTE
 
 if TYPE_CHECKING:
@@ -40,7 +43,9 @@ def create(
     """Make a key and show it, this once; the store keeps its hash."""
     lasts = None if days is None else timedelta(days=days)
     with _store(workspace) as store:
-        key = store.keys().create(name, role, _now(), lasts=lasts, per_minute=per_minute or None)
+        key = store.keys().create(
+            name, role, _now(), lasts=lasts, per_minute=per_minute or None, by=getuser()
+        )
     _show_key(name, key, "Services on this store know it within seconds.", as_json=json)
 
 
@@ -79,7 +84,7 @@ def rotate(
 ) -> None:
     """Make a key that follows one, and show it, this once; the one before works on for a while."""
     with _store(workspace) as store:
-        key = store.keys().rotate(name, _now(), timedelta(hours=overlap_hours))
+        key = store.keys().rotate(name, _now(), timedelta(hours=overlap_hours), getuser())
     until = (
         f"The key before works for {overlap_hours} more hours."
         if overlap_hours
@@ -98,8 +103,28 @@ def revoke(
 ) -> None:
     """End the keys of a name at once: every worker refuses them within seconds."""
     with _store(workspace) as store:
-        count = store.keys().revoke(name, _now(), key_id)
+        count = store.keys().revoke(name, _now(), key_id, getuser())
     say(f"{count} key{'' if count == 1 else 's'} named {name} revoked; workers refuse it within 2 seconds.")
+
+
+@app.command("log")
+def log(
+    workspace: WorkspaceOption = Path(),
+    name: Annotated[str | None, typer.Option(help="Only what was done with keys of this name.")] = None,
+    days: Annotated[int, typer.Option(help="How many days back.", min=1)] = 30,
+    json: JsonOption = False,
+) -> None:
+    """List what was changed through the service and to its keys: when, by whom, what, by which request."""
+    with _store(workspace) as store:
+        entries = store.audit_log(name, _now() - timedelta(days=days))
+    rows = [asdict(entry) | {"at": instant_text(entry.at)} for entry in entries]
+    if json:
+        say_json(rows)
+    elif not rows:
+        say(f"Nothing was changed in the last {days} days.")
+    else:
+        columns = [column.replace("_", " ") for column in rows[0]]
+        show_table("Changes, the newest first", columns, [[*row.values()] for row in rows])
 
 
 def count_keys(settings: Settings) -> int:

@@ -64,6 +64,7 @@ class Edge:
                     *message["headers"],
                     (b"x-request-id", request_id.encode()),
                     *((name, value) for name, value in _HEADERS if name not in own),
+                    *(budget.headers() if (budget := scope["state"].get("budget")) else ()),
                 ]
             await send(message)
 

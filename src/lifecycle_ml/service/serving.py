@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import Request
 
+from lifecycle_ml.service.budget import Budgets
 from lifecycle_ml.service.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Serving:
     refresher: Refresher | None = None
     comparer: Comparer | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    budgets: Budgets = field(default_factory=Budgets)
 
 
 def serving(request: Request) -> Serving:

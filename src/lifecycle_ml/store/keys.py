@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from lifecycle_ml.errors import UserError, did_you_mean
 from lifecycle_ml.settings import ROLES
+from lifecycle_ml.store import audit
 from lifecycle_ml.store.engine import say_store_error, writing
 from lifecycle_ml.store.schema import api_keys, naive_utc
 
@@ -83,6 +84,7 @@ class Keys:
         *,
         lasts: timedelta | None = None,
         per_minute: int | None = USUAL_PER_MINUTE,
+        by: str = "",
     ) -> str:
         """Make a key and return it: nobody can read it again. `lasts` None: until it is revoked.
 
@@ -103,9 +105,10 @@ class Keys:
                     f"a key named {name!r} works already. `lifecycle keys rotate` exchanges it, "
                     "`lifecycle keys revoke` ends it."
                 )
+            audit.write(connection, audit.Entry(now, by, "key created", name))
             return _insert(connection, name, role, now, lasts, per_minute)
 
-    def rotate(self, name: str, now: datetime, overlap: timedelta) -> str:
+    def rotate(self, name: str, now: datetime, overlap: timedelta, by: str = "") -> str:
         """Make a key that follows one, and return it: the one before works on for `overlap`.
 
         Role, limit and lifetime are those of the key before. Raises: KeyChangeError if none of that name
@@ -122,9 +125,10 @@ class Keys:
                     connection.execute(sa.update(api_keys).where(its_own).values(expires_at=ends))
             last = known[0]
             lasts = None if last.expires_at is None else last.expires_at - last.created_at
+            audit.write(connection, audit.Entry(now, by, "key rotated", name))
             return _insert(connection, name, last.role, now, lasts, last.per_minute)
 
-    def revoke(self, name: str, now: datetime, key_id: str | None = None) -> int:
+    def revoke(self, name: str, now: datetime, key_id: str | None = None, by: str = "") -> int:
         """End every key of a name, or the one with `key_id`, at once; return how many worked.
 
         Raises: KeyChangeError if none of them works.
@@ -138,6 +142,7 @@ class Keys:
                 .where(api_keys.c.key_id.in_([each.key_id for each in found]))
                 .values(revoked_at=now)
             )
+            audit.write(connection, audit.Entry(now, by, "key revoked", name))
         return len(found)
 
     def used(self, key_ids: Collection[str], day: date) -> None:

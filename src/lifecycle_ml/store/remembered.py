@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from lifecycle_ml.errors import StoreError
+from lifecycle_ml.store import audit
 from lifecycle_ml.store.schema import idempotency, naive_utc
 
 if TYPE_CHECKING:
@@ -32,11 +33,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class Request:
-    """One write as its caller named it: `key` is the caller's own word, `digest` a hash of what is asked."""
+    """One write as its caller named it: `key` is the caller's own word, `digest` a hash of what is asked.
+
+    `did` and `target` are what the audit log says of it; without `did` it says nothing.
+    """
 
     key: str
     caller: str
     digest: str
+    did: str = ""
+    target: str = ""
+    request_id: str = ""
 
 
 def replay(connection: sa.Connection, request: Request, now: datetime | None) -> Answer | None:
@@ -56,7 +63,7 @@ def replay(connection: sa.Connection, request: Request, now: datetime | None) ->
 
 
 def remember(connection: sa.Connection, request: Request, answer: Answer, at: datetime) -> None:
-    """Keep an answer, and let those go that are older than a day."""
+    """Keep an answer and the audit log's line of it, and let those answers go that are older than a day."""
     connection.execute(sa.delete(idempotency).where(idempotency.c.at <= naive_utc(at) - KEPT))
     connection.execute(
         sa.insert(idempotency).values(
@@ -68,6 +75,10 @@ def remember(connection: sa.Connection, request: Request, answer: Answer, at: da
             at=at,
         )
     )
+    if request.did:
+        audit.write(
+            connection, audit.Entry(at, request.caller, request.did, request.target, request.request_id)
+        )
 
 
 def _its_own(request: Request) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:

@@ -19,6 +19,7 @@ delivery_points  one row per address: the last ledger event taken over for it
 idempotency   answers to writes, kept for a day under a hash of the caller's key
 secrets       random values made once per store, so that every worker signs alike
 api_keys      one row per key of the service, as a hash; only ever added to, and ended
+audit         one row per change through the service or to its keys: who, what, when, by which request
 """
 
 from __future__ import annotations
@@ -289,4 +290,17 @@ api_keys = Table(
     Column("revoked_at", Instant),
     UniqueConstraint("key_id", name="api_keys_id"),
     Index("api_keys_by_name", "name"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("entry_id", Integer, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("did", String(32), nullable=False),
+    Column("target", Text, nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Index("audit_by_at", "at"),
+    sqlite_autoincrement=True,
 )

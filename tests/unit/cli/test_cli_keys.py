@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from getpass import getuser
 
 import pytest
 from typer.testing import CliRunner
@@ -54,6 +55,19 @@ def test_rotating_and_revoking_say_what_happens_to_the_one_before(keys):
     assert count_keys(keys.settings()) == 0
     with pytest.raises(KeyChangeError, match="no working key"):
         keys("revoke", "crm")
+
+
+def test_changes_to_keys_are_logged_with_who_made_them(keys):
+    """A name, never a key."""
+    key = keys("create", "crm", "--role", "act").splitlines()[0]
+    keys("rotate", "crm", "--overlap-hours", "0")
+    keys("revoke", "crm")
+
+    logged = json.loads(keys("log", "--json"))
+    assert [each["did"] for each in logged] == ["key revoked", "key rotated", "key created"]
+    assert {each["who"] for each in logged} == {getuser()}
+    assert key not in str(logged)
+    assert "key rotated" in keys("log")
 
 
 def test_the_keys_of_the_environment_are_counted_too(keys, monkeypatch):

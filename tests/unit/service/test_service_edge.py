@@ -278,7 +278,7 @@ def test_statuses_that_occur_are_documented(client):
     """What these tests have seen of each route is in its schema."""
     responses = client.get("/openapi.json").json()["paths"]["/v1/score"]["post"]["responses"]
 
-    assert set(responses) == {"200", "401", "403", "413", "422", "500", "503"}
+    assert set(responses) == {"200", "401", "403", "413", "422", "429", "500", "503"}
 
 
 def test_the_request_path_imports_no_heavy_library():

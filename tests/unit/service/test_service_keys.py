@@ -216,3 +216,66 @@ def test_a_session_ends_with_its_key(published, store, settings, workspace):
         store.keys().revoke("Maya", NOW)
         client.app.state.serving.keys._stale_at = None
         assert client.get("/accounts").status_code == 303
+
+
+def test_a_key_has_its_calls_a_minute_and_is_told_how_many_are_left(published, store, make_client):
+    """In headers as the draft says; then 429 and when to go on; both keys of a name share them."""
+    client = make_client()
+    first = store.keys().create("crm", "read", NOW, per_minute=3)
+    second = store.keys().rotate("crm", NOW, 10 * HOUR)
+    tick = [100.0]
+    client.app.state.serving.budgets._timer = lambda: tick[0]
+
+    left = []
+    for key in (first, second, first):
+        answer = client.get("/v1/accounts", headers={"X-API-Key": key})
+        assert answer.headers["ratelimit-policy"] == '"key";q=3;w=60'
+        left.append(answer.headers["ratelimit"])
+        tick[0] += 10
+    assert left == ['"key";r=2;t=60', '"key";r=1;t=50', '"key";r=0;t=40']
+
+    refused = client.get("/v1/accounts", headers={"X-API-Key": second})
+    assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too-many-requests")
+    assert (refused.headers["retry-after"], refused.headers["ratelimit"]) == ("30", '"key";r=0;t=30')
+    tick[0] += 30
+    assert client.get("/v1/accounts", headers={"X-API-Key": second}).headers["ratelimit"] == '"key";r=2;t=60'
+
+
+def test_a_limit_is_a_keys_own(published, store, make_client):
+    """Another key goes on, and one without a limit is told of none; without a key nobody is counted."""
+    client = make_client()
+    small = store.keys().create("small", "read", NOW, per_minute=1)
+    free = store.keys().create("free", "read", NOW, per_minute=None)
+    statuses = [
+        client.get("/v1/accounts", headers={"X-API-Key": key}).status_code
+        for key in (small, small, free, free)
+    ]
+
+    assert statuses == [200, 429, 200, 200]
+    for key in (free, KEYS["read"], "wrong-key-0123456789"):
+        assert "ratelimit" not in client.get("/v1/accounts", headers={"X-API-Key": key}).headers
+
+
+def test_every_change_is_logged_once_with_its_caller_and_request(published, store, make_client):
+    """A repeated call, a refused one and a question are no changes."""
+    client = make_client()
+    key = store.keys().create("crm", "act", NOW)
+    calls = [
+        ("/v1/actions/act-1/complete", {"idempotency_key": "1"}),
+        ("/v1/actions/act-1/complete", {"idempotency_key": "1"}),
+        ("/v1/actions/act-1/complete", {"idempotency_key": "2"}),
+        ("/v1/actions/act-2/dismiss", {}),
+        ("/v1/score", {"account_ids": ["A-1042"]}),
+        ("/v1/accounts/A-1042/sentiment", {"value": "happy", "idempotency_key": "3"}),
+    ]
+    for number, (path, body) in enumerate(calls):
+        client.post(path, json=body, headers={"X-API-Key": key, "X-Request-ID": f"call-{number}"})
+
+    logged = [(each.who, each.did, each.target, each.request_id) for each in store.audit_log()]
+    assert logged == [
+        ("crm", "sentiment", "A-1042", "call-5"),
+        ("crm", "complete", "act-1", "call-0"),
+        ("", "key created", "crm", ""),
+    ]
+    assert [each.did for each in store.audit_log("crm", NOW, 1)] == ["sentiment"]
+    assert store.audit_log(since=NOW + 20 * HOUR) == []

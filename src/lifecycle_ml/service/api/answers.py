@@ -13,7 +13,14 @@ from lifecycle_ml.service.api.problems import KINDS
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-ALWAYS = ("no-key", "wrong-role", "invalid-request", "internal-error", "store-unavailable")
+ALWAYS = (
+    "no-key",
+    "wrong-role",
+    "invalid-request",
+    "too-many-requests",
+    "internal-error",
+    "store-unavailable",
+)
 """Problems every route under /v1 may answer with."""
 
 

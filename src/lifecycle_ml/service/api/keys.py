@@ -15,7 +15,7 @@ from fastapi.security import APIKeyHeader
 
 from lifecycle_ml.errors import StoreError
 from lifecycle_ml.service.api.problems import ProblemError
-from lifecycle_ml.service.serving import Serving, serving
+from lifecycle_ml.service.serving import Serving, request_id, serving
 from lifecycle_ml.settings import ROLES
 from lifecycle_ml.store.keys import digest_of
 from lifecycle_ml.store.schema import naive_utc
@@ -46,6 +46,8 @@ class Caller:
     digest: bytes = field(repr=False)
     per_minute: int | None = None
     """Calls a minute, None for any number."""
+    request_id: str = ""
+    """The call they ask with now."""
 
     @property
     def mark(self) -> str:
@@ -161,9 +163,24 @@ def require(role: str) -> Callable[..., Caller]:
             raise ProblemError(
                 "wrong-role", f"{request.method} here needs a key of role {role}; this one has {caller.role}."
             )
-        return caller
+        _spend(request, at, caller)
+        return replace(caller, request_id=request_id(request))
 
     return check
+
+
+def _spend(request: Request, at: Serving, caller: Caller) -> None:
+    """Count the call and tell the edge what is left. Raises: ProblemError if nothing was."""
+    if caller.per_minute is None:
+        return
+    budget = at.budgets.spend(caller.name, caller.per_minute)
+    request.scope["state"]["budget"] = budget
+    if budget.exceeded:
+        raise ProblemError(
+            "too-many-requests",
+            f"The key {caller.name} may make {budget.limit:,} calls a minute. Wait {budget.resets_in} s.",
+            headers={"Retry-After": str(budget.resets_in)},
+        )
 
 
 def _mark(digest: bytes) -> str:

@@ -116,6 +116,12 @@ KINDS: dict[str, Kind] = {
         "The source tables or the workspace have a fault; `lifecycle check` shows it. Published readings are "
         "not touched by this.",
     ),
+    "too-many-requests": Kind(
+        429,
+        "The key has made its calls for this minute",
+        "Wait the seconds in Retry-After. Ask for up to 200 accounts in one POST /v1/score, or read a list, "
+        "instead of one account a call; `lifecycle keys create --per-minute` sets another limit.",
+    ),
     "internal-error": Kind(
         500, "Something broke here", "A fault of ours. The log has it under the request id of the answer."
     ),

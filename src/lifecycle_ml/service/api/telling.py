@@ -46,6 +46,7 @@ def tell(at: Serving, caller: Caller, action_id: str, word: Word, key: str) -> b
             naive_utc(at.clock()),
             key=key,
             caller=caller.name,
+            request_id=caller.request_id,
             request_digest=hashlib.sha256(repr((action_id, word)).encode()).hexdigest(),
             answer=_answer,
         )
@@ -74,6 +75,7 @@ def say(at: Serving, caller: Caller, account_id: str, word: AccountWord, by: str
             naive_utc(at.clock()),
             key=key,
             caller=caller.name,
+            request_id=caller.request_id,
             request_digest=hashlib.sha256(repr((account_id, word, by)).encode()).hexdigest(),
             answer=_kept,
         )

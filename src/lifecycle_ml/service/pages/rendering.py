@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qs
@@ -13,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lifecycle_ml.service.api.keys import Caller, may
 from lifecycle_ml.service.pages import session, words
-from lifecycle_ml.service.serving import Serving, serving
+from lifecycle_ml.service.serving import Serving, request_id, serving
 
 HERE = Path(__file__).parent
 
@@ -43,7 +44,7 @@ def _caller(request: Request, at: At) -> Caller:
     caller = session.signed_in(request, at)
     if caller is None:
         raise SignInNeededError
-    return caller
+    return replace(caller, request_id=request_id(request))
 
 
 Signed = Annotated[Caller, Depends(_caller)]
