@@ -17,7 +17,6 @@ import sqlalchemy as sa
 
 from lifecycle_ml.actions.action import LIVE, Action
 from lifecycle_ml.store import assigned, audit, lists, overflow, publishing, remembered
-from lifecycle_ml.store import colors as past_colors
 from lifecycle_ml.store import events as happenings
 from lifecycle_ml.store import said as spoken
 from lifecycle_ml.store.engine import open_engine, say_store_error, writing
@@ -337,11 +336,6 @@ class Store:
     def keys(self) -> Keys:
         """Return the API keys of this store."""
         return Keys(self._engine)
-
-    def colors(self, days: Collection[date]) -> dict[date, dict[str, str]]:
-        """Return, by as_of, the colours of accounts in the newest publication beside each of `days`."""
-        with self._reading() as connection:
-            return past_colors.colors(connection, days)
 
     def secret(self, name: str) -> bytes:
         """Return this store's random value of that name, made once: the same for every worker."""
