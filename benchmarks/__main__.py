@@ -19,6 +19,8 @@ BENCHMARKS = (
     ("benchmarks.one_scan", "--out", "out/one_scan.jsonl"),
     ("benchmarks.explaining", "--out", "out/explaining.jsonl"),
     ("benchmarks.reasons_audited", "--out", "out/reasons_audited.jsonl"),
+    ("benchmarks.feedback_loops", "--seeds", "20", "--out", "out/feedback_loops.jsonl"),
+    ("benchmarks.feedback_loops", "--part", "cost", "--out", "out/feedback_loops_cost.jsonl"),
 )
 
 

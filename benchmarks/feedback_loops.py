@@ -122,20 +122,20 @@ def summarise(lines: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def large_tables(accounts: int, years: int, seed: int = 5) -> tuple[Tables, date]:
-    """Return a large company's tables: simulated companies of 2,000 side by side, each `years` long."""
-    parts: dict[str, list[pd.DataFrame]] = {}
-    company = None
-    for number in range(max(1, accounts // 2000)):
-        company = simulate_company(
-            seed + number, min(2000, accounts), days=round(365.25 * years), truth_step_weeks=260
+    """Return the tables of a large company: one of 2,000 accounts as often as it takes, under other ids."""
+    several = max(1, accounts // 2000)
+    company = simulate_company(
+        seed, accounts // several, days=round(365.25 * years), truth_step_weeks=52 * years
+    )
+    tables = tables_from_frames(company.tables)
+    for name in tables.names:
+        ids = [c for c in tables[name].columns if c.endswith("_id")]
+        own = ", ".join(f'n || \'-\' || "{column}" AS "{column}"' for column in ids)
+        tables.backend.con.execute(
+            f'CREATE OR REPLACE TABLE main."{name}" AS '
+            f'SELECT t.* REPLACE ({own}) FROM main."{name}" AS t, range({several}) AS copies(n)'
         )
-        for name, frame in company.tables.items():
-            own = {c: f"{number}-" + frame[c] for c in frame if c.endswith("_id") and c != "user_id"}
-            parts.setdefault(name, []).append(frame.assign(**own))
-    assert company is not None
-    frames = {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
-    parts.clear()
-    return tables_from_frames(frames), company.first + timedelta(days=company.days)
+    return tables, company.first + timedelta(days=company.days)
 
 
 def scan(tables: Tables) -> None:
