@@ -311,11 +311,16 @@ def actions(
         float | None,
         typer.Option(help="With --effects: the effect to look for, 0.05 for five accounts in a hundred."),
     ] = None,
+    scoreboard: Annotated[
+        bool,
+        typer.Option("--scoreboard", help="Show instead what followed when triggers fired, and for whom."),
+    ] = False,
     as_of: Annotated[
         str | None,
         typer.Option(
             "--as-of",
-            help="With --explain: another date than the published one; --effects: outcomes known by then.",
+            help="With --explain: another date than the published one; --effects, --scoreboard: what was "
+            "known by then.",
         ),
     ] = None,
     form: Annotated[
@@ -326,10 +331,14 @@ def actions(
     """List the open actions in the order in which they are worth doing."""
     from lifecycle_ml.cli import effects as measured
     from lifecycle_ml.cli import queue, readings, rulings
+    from lifecycle_ml.cli import scoreboard as scores
 
     opened = open_workspace(workspace)
     if effects:
         measured.effects(*opened, parse_day(as_of), effect, as_json=json)
+        return
+    if scoreboard:
+        scores.scoreboard(*opened, parse_day(as_of), as_json=json)
         return
     if effect is not None:
         raise ConfigError("--effect goes with --effects; see `lifecycle actions --help`.")

@@ -1,4 +1,4 @@
-"""Who would do the work over capacity: customer success managers by account, others by role."""
+"""Who would do the work over capacity, and the colours accounts had."""
 
 from datetime import timedelta
 
@@ -26,3 +26,14 @@ def test_work_over_capacity_comes_with_who_the_account_names(store):
         Waiting("account_executive", None, "Lee", 1.5, None),
         Waiting("csm", None, "Lee", 1.5, 10.0),
     ]
+
+
+def test_past_colours_are_those_of_the_newest_publication_beside_a_day(store):
+    """Up to four weeks before; of two for one as_of the one published last; a day without has none."""
+    publish(store, reading("A-1", "red"))
+    publish(store, reading("A-1", "yellow"))
+    later = AS_OF + timedelta(days=7)
+    publish(store, reading("A-1", "green"), as_of=later, now=NOW + timedelta(days=7))
+    days = [AS_OF - timedelta(days=1), AS_OF, later + timedelta(days=20), later + timedelta(days=28)]
+    assert store.colors(days) == {AS_OF: {"A-1": "yellow"}, later: {"A-1": "green"}}
+    assert store.colors([]) == {}
