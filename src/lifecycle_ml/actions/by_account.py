@@ -30,6 +30,7 @@ ROW_COLUMNS: Final = (
         "stage",
         "expansion_band",
         "expansion_lift",
+        "handoff_missing",
     ),
     *COLUMNS,
 )

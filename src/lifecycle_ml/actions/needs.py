@@ -322,8 +322,15 @@ def _stage_words(
         "name": row.get("name") or row["account_id"],
         "stage": label,
         "standing": _standing(row, state, playbooks),
+        "missing": _missing(row),
     }
     return fill_fields(task.why, words), f"in the stage {label}: {task.when}"
+
+
+def _missing(row: Row) -> str:
+    """Say which hand-off fields sales left empty; nothing where their names are not known."""
+    fields = row.get("handoff_missing")
+    return f"Missing: {fields}." if fields else ""
 
 
 def _trigger_words(judged: Judged, at: int, name: str, why: str, row: Row) -> tuple[str, str]:

@@ -28,7 +28,7 @@ FILE: Final = "serving/stages.toml"
 STAGES: Final = ("hand_off", "onboarding", "renewal", "growth", "adoption")
 """In the order in which an account takes them; the last one takes everybody else."""
 PREFIX: Final = "stage_"
-WHY_FIELDS: Final = ("name", "stage", "standing")
+WHY_FIELDS: Final = ("name", "stage", "standing", "missing")
 
 
 class Task(Strict):

@@ -119,14 +119,17 @@ def scored_table(
 def accounts_of(tables: Tables, as_of: date) -> pd.DataFrame:
     """Return who the accounts are, as of today: for people to read, and as reference groups.
 
-    Grain: one row per account. account_id, name, segment, owner (of customer success), sales_owner, and
+    Grain: one row per account. account_id, name, segment, owner (of customer success), sales_owner,
+    handoff_missing (the hand-off fields sales left empty, in words; None: none, or nobody says), and
     renewal_owner: of the contract in force at `as_of` that ends last.
     """
     table = tables["accounts"]
     latest = table.filter(table.superseded_at.isnull())
     frame: pd.DataFrame = latest.select(
-        "account_id", "name", "segment", "sales_owner", owner="csm_owner"
+        "account_id", "name", "segment", "sales_owner", "handoff_missing", owner="csm_owner"
     ).execute()
+    missing = [_listed(fields) for fields in frame["handoff_missing"]]
+    frame["handoff_missing"] = pd.Series(missing, frame.index, dtype="object")
     if "contracts" not in tables:
         return pd.concat([frame, _nothing("renewal_owner", len(frame))], axis=1)
     contracts = tables["contracts"]
@@ -136,6 +139,12 @@ def accounts_of(tables: Tables, as_of: date) -> pd.DataFrame:
     terms: pd.DataFrame = in_force.select("account_id", "contract_id", "ends_on", "renewal_owner").execute()
     last = terms.sort_values(["ends_on", "contract_id"]).drop_duplicates("account_id", keep="last")
     return frame.merge(last[["account_id", "renewal_owner"]], on="account_id", how="left")
+
+
+def _listed(fields: object) -> str | None:
+    """Write the names of fields for people: `go_live_date` is `go live date`."""
+    names = [str(name).replace("_", " ") for name in fields] if isinstance(fields, Iterable) else []
+    return ", ".join(names) or None
 
 
 def _nothing(name: str, rows: int) -> pd.Series:

@@ -108,6 +108,17 @@ def test_missing_hand_off_fields_are_work_for_sales():
     assert (closed.kind, closed.because) == ("closed", "it is no longer called for")
 
 
+def test_the_work_for_sales_says_what_is_missing():
+    """By the names of the fields, where the source has them; never a hole in the sentence."""
+    gaps = {"stage": "hand_off", "tenure_days": 3, "handoff_gaps": 2}
+    named = row(handoff_missing="goals, go live date", **gaps)
+    (opened,) = Book().run(table(named), {"A": state()})
+    (unnamed,) = Book().run(table(row(**gaps)), {"A": state()})
+
+    assert "is incomplete. Missing: goals, go live date. Onboarding starts" in opened.action.why
+    assert "is incomplete. Onboarding starts" in unnamed.action.why
+
+
 def test_leaving_the_stage_closes_its_tasks():
     """Hand-off work ends with the hand-off."""
     book = Book()
