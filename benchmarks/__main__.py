@@ -14,6 +14,8 @@ BENCHMARKS = (
     ("benchmarks.reasons", "--seeds", "20", "--out", "out/reasons.jsonl"),
     ("benchmarks.playbook_effects", "--seeds", "100", "--out", "out/playbook_effects.jsonl"),
     ("benchmarks.refusals", "--count", "50", "--out", "out/refusals.jsonl"),
+    ("benchmarks.year_of_days", "--out", "out/year_of_days.jsonl"),
+    ("benchmarks.colours_and_rules", "--out", "out/colours_and_rules.jsonl"),
     ("benchmarks.flat_tables", "--out", "out/flat_tables"),
     ("benchmarks.third_party", "--out", "out/third_party"),
     ("benchmarks.one_scan", "--out", "out/one_scan.jsonl"),

@@ -104,7 +104,7 @@ def run_variants(
         url = f"sqlite:///{file}"
         variants[name] = _Variant(
             guards=VARIANTS[name],
-            rules=_without(rules, VARIANTS[name]),
+            rules=without(rules, VARIANTS[name]),
             team=rules.actions.team,
             store=Store.open(url),
             engine=sa.create_engine(url),
@@ -213,7 +213,7 @@ def _no_criteria(_color: Color, _reason: str) -> tuple[Predicate, ...]:
     return ()
 
 
-def _without(rules: Rulebook, guards: Guards) -> Rulebook:
+def without(rules: Rulebook, guards: Guards) -> Rulebook:
     """Return the rules without the guards that do not hold."""
     health, actions = rules.health, rules.actions
     if not guards.patience:

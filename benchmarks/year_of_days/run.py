@@ -56,7 +56,8 @@ def company_in(folder: Path, seed: int, accounts: int, years: int) -> Company:
         company.write(folder / "data", folder / "truth")
         last = company.first + timedelta(days=company.days)
         note.write_text(json.dumps({"seed": seed, "last": last.isoformat()}), encoding="utf-8")
-    settings = Settings.read(folder, environ={})
+    # one thread: two that wait for each other stand still where other work runs beside them
+    settings = Settings.read(folder, environ={"LIFECYCLE_THREADS": "1"})
     return Company(folder, settings, read_tables(STANDARD, settings), last)
 
 

@@ -130,12 +130,14 @@ def run_nightly(
             "nothing is published. See the sources of "
             f"{', '.join(sorted(recipe.needs))} in features/sources, and the as-of date."
         )
-    load_rules(workspace, tables, {})
+    loaded = load_rules(workspace, tables, {})
     store = Store.open(settings.store_url)
     try:
         latest = store.current()
         waiting = untrained(workspace, settings, tables) if may_train else []
-        run = None if waiting else _Run(load_rulebook(workspace, settings, tables), store, tables, progress)
+        run = None
+        if not waiting:
+            run = _Run(load_rulebook(workspace, settings, tables, loaded=loaded), store, tables, progress)
         if run is not None and latest is not None and run.only_watched_not(latest, as_of, now):
             return run.finish(latest, watching=watching)
         # An as_of older than what readers see is kept as history: it moves neither them nor any action.
@@ -144,7 +146,8 @@ def run_nightly(
         for name in waiting:
             done = worked_on(store.assignments(), load_recipe(workspace, name))
             train(workspace, settings, name, tables, as_of, interventions=done, progress=progress)
-        run = run or _Run(load_rulebook(workspace, settings, tables), store, tables, progress)
+        if run is None:
+            run = _Run(load_rulebook(workspace, settings, tables, loaded=loaded), store, tables, progress)
         history = run.replay(as_of) if latest is None else 0
         counts = run.publish(publication, current=current)
         if watching and counts["current"]:

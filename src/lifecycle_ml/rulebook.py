@@ -54,9 +54,11 @@ def load_rulebook(
     settings: Settings,
     tables: Tables,
     served: Mapping[str, Bundle] | None = None,
+    loaded: Rulebook | None = None,
 ) -> Rulebook:
     """Load the rooms' configuration and what serves: `served`, or the champions.
 
+    loaded: the configuration, where `load_rules` gave it for the same tables already.
     Raises: UserError for the first rule that cannot be, ConfigError where nothing serves for churn.
     """
     bundles = served
@@ -67,7 +69,7 @@ def load_rulebook(
         raise ConfigError(
             f"nothing serves for recipe {CHURN!r}; run `lifecycle train {CHURN}` or `lifecycle run`."
         )
-    return load_rules(workspace, tables, bundles)
+    return load_rules(workspace, tables, bundles) if loaded is None else replace(loaded, bundles=bundles)
 
 
 def load_rules(workspace: Workspace, tables: Tables, bundles: Mapping[str, Bundle]) -> Rulebook:
