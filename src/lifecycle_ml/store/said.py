@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from lifecycle_ml.actions.account_words import Said, say, stands
+from lifecycle_ml.actions.action import action_id_of
 from lifecycle_ml.errors import StoreError
 from lifecycle_ml.store import publishing
 from lifecycle_ml.store.document import Live, instant_text
@@ -31,6 +33,11 @@ _OUTCOMES = (
     .where(account_words.c.account_id.in_(_IDS), account_words.c.kind == "outcome")
     .order_by(account_words.c.word_id)
 )
+
+
+_DONE = sa.select(
+    *(actions.c[name] for name in ("account_id", "playbook", "step", "action_id", "changed_at"))
+).where(actions.c.account_id.in_(_IDS), actions.c.kind == "checkpoint", actions.c.status == "done")
 
 
 class NoSuchAccountError(StoreError):
@@ -102,25 +109,49 @@ def history(connection: sa.Connection, account_id: str, limit: int) -> list[Said
     return [_said(row) for row in connection.execute(question)]
 
 
-def checkpoints(
-    connection: sa.Connection, ids: list[str]
-) -> tuple[dict[tuple[str, str, int], Said], dict[str, dict[str, datetime]]]:
-    """Return what checkpoints came to, and their steps that were done.
+@dataclass
+class CheckpointWords:
+    """What people did at checkpoints and what these came to, by (account_id, renewal_on, checkpoint)."""
 
-    The first by (account_id, renewal_on, checkpoint), the last word winning; the second by account_id and
-    action_id, with the moment each was done.
+    outcomes: dict[tuple[str, str, int], Said]
+    done: dict[tuple[str, str, int], datetime]
+    """When the last of a checkpoint's steps that were completed was."""
+
+    def add_to(self, account_id: str, renewal: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a renewal with `done_on` and `outcome` at each checkpoint, None where none is."""
+        return {
+            **renewal,
+            "checkpoints": [self._told(account_id, renewal, one) for one in renewal["checkpoints"]],
+        }
+
+    def _told(self, account_id: str, renewal: Mapping[str, Any], one: Mapping[str, Any]) -> dict[str, Any]:
+        key = (account_id, renewal["renewal_on"], one["checkpoint"])
+        done, said = self.done.get(key), self.outcomes.get(key)
+        outcome = None
+        if said is not None:
+            outcome = {"outcome": said.details["outcome"], "by": said.by, "at": instant_text(said.at)}
+        return {**one, "done_on": done and done.date().isoformat(), "outcome": outcome}
+
+
+def checkpoints(connection: sa.Connection, renewals: Mapping[str, Mapping[str, Any]]) -> CheckpointWords:
+    """Return what was done and said at the checkpoints of renewals, given as documents by account.
+
+    A step counts for the term it was opened for: the renewal's date is part of an action's id.
     """
-    outcomes: dict[tuple[str, str, int], Said] = {}
-    done: dict[str, dict[str, datetime]] = {}
-    if ids:
-        for row in connection.execute(_OUTCOMES, {"ids": ids}):
-            outcomes[row.account_id, row.details["renewal_on"], row.details["checkpoint"]] = _said(row)
-        finished = sa.select(actions.c.account_id, actions.c.action_id, actions.c.changed_at).where(
-            actions.c.account_id.in_(ids), actions.c.kind == "checkpoint", actions.c.status == "done"
-        )
-        for row in connection.execute(finished):
-            done.setdefault(row.account_id, {})[row.action_id] = row.changed_at
-    return outcomes, done
+    found = CheckpointWords({}, {})
+    ids = list(renewals)
+    if not ids:
+        return found
+    for row in connection.execute(_OUTCOMES, {"ids": ids}):
+        found.outcomes[row.account_id, row.details["renewal_on"], row.details["checkpoint"]] = _said(row)
+    for row in connection.execute(_DONE, {"ids": ids}):
+        text = renewals[row.account_id]["renewal_on"]
+        days = row.playbook.removeprefix("checkpoint_")
+        own = action_id_of(row.account_id, row.playbook, row.step, date.fromisoformat(text))
+        if days.isdigit() and own == row.action_id:
+            key = (row.account_id, text, int(days))
+            found.done[key] = max(row.changed_at, found.done.get(key, row.changed_at))
+    return found
 
 
 def _is_known(connection: sa.Connection, account_id: str) -> bool:

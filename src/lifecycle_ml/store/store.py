@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from lifecycle_ml.actions.action import LIVE, Action
 from lifecycle_ml.store import assigned, audit, lists, overflow, publishing, remembered
+from lifecycle_ml.store import colors as past_colors
 from lifecycle_ml.store import events as happenings
 from lifecycle_ml.store import said as spoken
 from lifecycle_ml.store.engine import open_engine, say_store_error, writing
@@ -337,6 +338,11 @@ class Store:
         """Return the API keys of this store."""
         return Keys(self._engine)
 
+    def colors(self, days: Collection[date]) -> dict[date, dict[str, str]]:
+        """Return, by as_of, the colours of accounts in the newest publication beside each of `days`."""
+        with self._reading() as connection:
+            return past_colors.colors(connection, days)
+
     def secret(self, name: str) -> bytes:
         """Return this store's random value of that name, made once: the same for every worker."""
         question = sa.select(secret_table.c.value).where(secret_table.c.name == name)
@@ -421,6 +427,12 @@ class Store:
                 given = answer(spoken.keep(connection, account_id, word, by, naive_utc(at)))
                 remembered.remember(connection, request, given, at)
         return given
+
+    def renewals_as_told(self, renewals: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Return renewals (documents by account) with what was done and said at each checkpoint."""
+        with self._reading() as connection:
+            words = spoken.checkpoints(connection, renewals)
+        return {account_id: words.add_to(account_id, one) for account_id, one in renewals.items()}
 
     def said(self, account_id: str, limit: int = 200) -> list[Said]:
         """Return what people said of an account, the newest first."""

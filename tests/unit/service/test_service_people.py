@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from browsing import form_of, read
-from published_company import KEYS, NOW
+from published_company import KEYS, NOW, action, company
 
+from lifecycle_ml.actions.action import ActionEvent, action_id_of
+from lifecycle_ml.actions.ledger import Complete
+from lifecycle_ml.service.api.calendar import RenewalList
 from lifecycle_ml.service.api.changes import KeptWord
 from lifecycle_ml.service.api.models import AccountAnswer, History, Problem
 
@@ -176,6 +179,29 @@ def test_a_word_the_account_cannot_take_is_a_conflict(crm, store, kind, changes,
     assert says in problem(tell(crm, kind, account_id, **changes), 409, "account-conflict")
     assert store.said(account_id) == []
     assert tell(crm, kind).status_code == 200
+
+
+def test_checkpoints_show_what_was_done_and_said_of_this_term(client, store, crm):
+    """A step of another term is not this one's; the last word about a checkpoint stands."""
+    steps = [("checkpoint_180", date(2026, 11, 30)), ("checkpoint_90", date(2025, 11, 30))]
+    opened = []
+    for playbook, renewal_on in steps:
+        action_id = action_id_of("A-1042", playbook, "call", renewal_on)
+        opened.append(action(action_id, playbook=playbook, kind="checkpoint"))
+    publication = store.begin(NOW.date(), NOW, NOW)
+    store.write_readings(publication, company())
+    store.publish(publication, [ActionEvent("opened", NOW, each) for each in opened])
+    for each in opened:
+        store.tell(each.action_id, Complete(), "Maya", NOW)
+    tell(crm, "outcome", outcome="leave", by="Noor")
+    tell(crm, "outcome", key="k-2", by="Maya")
+
+    answer = crm.get("/v1/renewals", params={"text": "A-1042"})
+    RenewalList.model_validate_json(answer.content)
+    found = {each["checkpoint"]: each for each in answer.json()["renewals"][0]["renewal"]["checkpoints"]}
+    assert [each["done_on"] for each in found.values()] == ["2026-06-30", None, None, None, None]
+    assert found[90]["outcome"] == {"outcome": "expand", "by": "Maya", "at": "2026-06-30T08:00:00Z"}
+    assert {each["outcome"] for days, each in found.items() if days != 90} == {None}
 
 
 FORMS = {

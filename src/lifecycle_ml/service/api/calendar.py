@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AwareDatetime, ConfigDict, Field
 
+from lifecycle_ml.actions.account_words import Ending
 from lifecycle_ml.service.api import examples
 from lifecycle_ml.service.api.accounts import AccountChoice
 from lifecycle_ml.service.api.answers import json_bytes, json_response, responses
@@ -23,12 +24,22 @@ if TYPE_CHECKING:
     from lifecycle_ml.store.rows import Listed, Page
 
 
+class CheckpointOutcome(Shape):
+    """What a checkpoint came to, as somebody said last."""
+
+    outcome: Ending
+    by: str
+    at: AwareDatetime
+
+
 class Checkpoint(Shape):
     """A day on the way to a renewal on which somebody looks at the account."""
 
     checkpoint: int = Field(description="Days before the renewal, or before the last day for notice.")
     falls_on: date
     state: Literal["past", "now", "ahead"]
+    done_on: date | None = Field(description="When its steps were completed; null: they were not, as of now.")
+    outcome: CheckpointOutcome | None = Field(description="What people say it came to, as of now.")
 
 
 class Renewal(Shape):
@@ -112,11 +123,12 @@ def list_renewals(
     Contracts without an end have no renewal and are not here.
     """
     page = at.store.renewals(question.filters(), None, question.cursor, question.limit)
+    told = at.store.renewals_as_told({row.account_id: row.renewal for row in page.rows if row.renewal})
     return _answer(
         request,
         page,
         "renewals",
-        lambda row: {"renewal_on": str(row.renewal_on), "renewal": row.renewal},
+        lambda row: {"renewal_on": str(row.renewal_on), "renewal": told.get(row.account_id)},
     )
 
 

@@ -172,11 +172,17 @@ RENEWAL: dict[str, Any] = {
     "auto_renew": True,
     "owner": "Ada Quist",
     "checkpoints": [
-        {"checkpoint": 180, "falls_on": "2026-04-03", "state": "past"},
-        {"checkpoint": 120, "falls_on": "2026-05-03", "state": "past"},
-        {"checkpoint": 90, "falls_on": "2026-06-02", "state": "now"},
-        {"checkpoint": 60, "falls_on": "2026-07-02", "state": "ahead"},
-        {"checkpoint": 30, "falls_on": "2026-08-01", "state": "ahead"},
+        {
+            "checkpoint": 180,
+            "falls_on": "2026-04-03",
+            "state": "past",
+            "done_on": "2026-04-14",
+            "outcome": {"outcome": "renew", "by": "Ada Quist", "at": "2026-04-14T09:30:00Z"},
+        },
+        {"checkpoint": 120, "falls_on": "2026-05-03", "state": "past", "done_on": None, "outcome": None},
+        {"checkpoint": 90, "falls_on": "2026-06-02", "state": "now", "done_on": None, "outcome": None},
+        {"checkpoint": 60, "falls_on": "2026-07-02", "state": "ahead", "done_on": None, "outcome": None},
+        {"checkpoint": 30, "falls_on": "2026-08-01", "state": "ahead", "done_on": None, "outcome": None},
     ],
 }
 

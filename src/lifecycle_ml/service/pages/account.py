@@ -129,6 +129,8 @@ def show_account(
     spoken = at.store.said(account_id)
     now = naive_utc(at.clock())
     renewal = listed.renewal if listed else None
+    if renewal is not None:
+        renewal = at.store.renewals_as_told({account_id: renewal})[account_id]
     as_of = date.fromisoformat(document["as_of"])
     return render(
         request,
