@@ -19,6 +19,7 @@ BENCHMARKS = (
     ("benchmarks.flat_tables", "--out", "out/flat_tables"),
     ("benchmarks.third_party", "--out", "out/third_party"),
     ("benchmarks.one_scan", "--out", "out/one_scan.jsonl"),
+    ("benchmarks.rules", "--out", "out/rules.jsonl"),
     ("benchmarks.explaining", "--out", "out/explaining.jsonl"),
     ("benchmarks.reasons_audited", "--out", "out/reasons_audited.jsonl"),
     ("benchmarks.feedback_loops", "--seeds", "20", "--out", "out/feedback_loops.jsonl"),

@@ -44,6 +44,7 @@ class RowsByAccount(Mapping[str, Row]):
 
     def __init__(self, scored: pd.DataFrame, ids: Sequence[str]) -> None:
         self._scored = scored[[column for column in ROW_COLUMNS if column in scored]]
+        self._ids = ids
         self._at = {account_id: at for at, account_id in enumerate(ids)}
         self._read: dict[str, Row] = {}
 
@@ -69,7 +70,10 @@ class RowsByAccount(Mapping[str, Row]):
 
     def read(self, places: Collection[int]) -> None:
         """Read the rows at these places."""
-        part = self._scored.iloc[sorted(places)]
+        new = sorted(at for at in places if self._ids[at] not in self._read)
+        if not new:
+            return
+        part = self._scored.iloc[new]
         days = pd.to_datetime(part["as_of"]).dt.date
         columns = {
             str(name): days.tolist() if name == "as_of" else _plain(column) for name, column in part.items()
@@ -129,6 +133,8 @@ class Terms(Mapping[str, Renewal]):
         notice = np.maximum(np.nan_to_num(self._notice), 0.0)
         # Days are cut to whole ones, hence the one beyond.
         near = np.flatnonzero((self._days - notice <= before + 1) & ~self._signed)
+        if not len(near):
+            return []
         alike = pd.DataFrame(
             {
                 "days": np.trunc(self._days[near]),
@@ -141,7 +147,7 @@ class Terms(Mapping[str, Renewal]):
         _, examples = np.unique(kinds, return_index=True)
         self._rows.read(near[examples].tolist())
         reached = np.array([self[self._ids[near[at]]].reached is not None for at in examples], dtype=bool)
-        found: list[int] = near[reached[kinds]].tolist() if len(near) else []
+        found: list[int] = near[reached[kinds]].tolist()
         return found
 
 

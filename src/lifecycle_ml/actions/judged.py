@@ -80,6 +80,8 @@ def judge_all(scored: pd.DataFrame, rules: ActionRules) -> Judged:
 
 def _in_stage(here: pd.Series, holds: pd.Series) -> tuple[list[int], list[Truth]]:
     places = np.flatnonzero(here.to_numpy(dtype=bool, na_value=False))
+    if not len(places):
+        return [], []
     told = holds.iloc[places]
     known: list[Truth] = told.astype(object).where(told.notna(), None).tolist()
     return places.tolist(), known
