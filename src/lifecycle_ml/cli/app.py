@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lifecycle_ml.cli import clock, keys, tell
+from lifecycle_ml.cli import clock, keys, prune, tell
 from lifecycle_ml.cli.options import JsonOption, WorkspaceOption, open_workspace
 from lifecycle_ml.errors import ConfigError, LifecycleError
 
@@ -26,6 +26,7 @@ app.add_typer(features_app, name="features")
 health_app = typer.Typer(help="Colours: where they turn.", no_args_is_help=True)
 app.add_typer(health_app, name="health")
 app.add_typer(keys.app, name="keys")
+app.add_typer(prune.app, name="store")
 app.add_typer(tell.app, name="tell")
 
 AsOfOption = Annotated[
@@ -106,7 +107,7 @@ def check(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Say what is wrong with the tables, features and rules, and what it costs; or what is agreed (motion)."""
+    """Say what is wrong with the tables, features and rules, and its cost; or what is agreed (motion)."""
     from lifecycle_ml.cli import inspect, loops
 
     if part == "motion":
