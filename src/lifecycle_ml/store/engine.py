@@ -20,6 +20,8 @@ BUSY_MS = 15_000
 """How long a writer waits for another one before SQLite gives up."""
 KEPT_OPEN = 40
 """Connections kept, one for each thread the service may use: opening one costs more than a question."""
+SHARED = 8
+"""Connections of one process to a Postgres server, which has a hundred for all; further threads wait."""
 _POSTGRES = frozenset({"postgres", "postgresql"})
 _WRITERS = 0x6C696665
 """The number of the lock writers of a Postgres store take turns with."""
@@ -40,7 +42,11 @@ def open_engine(url: str, *, migrated: bool = True) -> sa.Engine:
         else:
             # one snapshot per transaction, so that pointer, readings and actions belong together
             engine = sa.create_engine(
-                parsed, isolation_level="REPEATABLE READ", pool_pre_ping=True, max_overflow=KEPT_OPEN
+                parsed,
+                isolation_level="REPEATABLE READ",
+                pool_pre_ping=True,
+                pool_size=SHARED,
+                max_overflow=0,
             )
     except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
         raise ConfigError(

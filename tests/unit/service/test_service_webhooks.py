@@ -12,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import ClassVar
 
@@ -69,6 +70,12 @@ def receiver():
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def settings(settings, request, store_url):
+    """The outbox is part of the store: whatever uses it is tested on both databases."""
+    return replace(settings, store_url=store_url(request.param))
 
 
 @pytest.fixture
