@@ -20,6 +20,8 @@ EventKind = Literal[
 Arm = Literal["offered", "held_out"]
 CHECKPOINTS: Final = (180, 120, 90, 60, 30)
 """The checkpoints of a renewal, by the days before the day that decides."""
+NAMED_BY: Final = {"csm": "owner", "account_executive": "sales_owner"}
+"""Roles whose person the account itself names, and the column that does."""
 HOLD_OUT: Final = "hold-out"
 """The step of what stands for a need left alone on purpose; no step of a workspace can be called so."""
 

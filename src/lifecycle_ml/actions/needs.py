@@ -9,7 +9,7 @@ from functools import cached_property, partial
 
 import pandas as pd
 
-from lifecycle_ml.actions.action import Kind, action_id_of
+from lifecycle_ml.actions.action import NAMED_BY, Kind, action_id_of
 from lifecycle_ml.actions.by_account import Row, RowsByAccount, Terms
 from lifecycle_ml.actions.checkpoints import DATA, PREFIX, Checkpoint, DatedCheckpoint, Renewal
 from lifecycle_ml.actions.hold_out import why_spared
@@ -23,8 +23,6 @@ from lifecycle_ml.actions.triggers import PREFIX as TRIGGER
 from lifecycle_ml.health.inputs import as_number
 from lifecycle_ml.health.state import HealthState
 
-NAMED_BY = {"csm": "owner", "account_executive": "sales_owner"}
-"""Roles whose person the account itself names, and the column that does."""
 LIFT_COUNTS = (1 / 3, 3.0)
 """The expansion model speeds a task up or holds it back by no more than this."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from lifecycle_ml.actions import checkpoints, playbooks, stages, team, triggers
-from lifecycle_ml.actions.needs import NAMED_BY
+from lifecycle_ml.actions.action import NAMED_BY
 from lifecycle_ml.actions.rulebook import ActionRules
 from lifecycle_ml.actions.stages import STAGES
 from lifecycle_ml.conditions.parse import Condition, parse_condition

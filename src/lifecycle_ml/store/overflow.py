@@ -6,7 +6,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from lifecycle_ml.actions.needs import NAMED_BY
+from lifecycle_ml.actions.action import NAMED_BY
 from lifecycle_ml.actions.next_hour import Waiting
 from lifecycle_ml.store import publishing
 from lifecycle_ml.store.schema import actions, listings
