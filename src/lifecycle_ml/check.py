@@ -18,6 +18,7 @@ from lifecycle_ml.matrix.measures import leaves
 from lifecycle_ml.outcomes.recipe import Recipe, load_recipe
 from lifecycle_ml.reasons.taxonomy import Taxonomy, load_taxonomy
 from lifecycle_ml.settings import Settings
+from lifecycle_ml.tables.conflicts import find_conflicts
 from lifecycle_ml.tables.examine import examine
 from lifecycle_ml.tables.findings import SEVERITIES, Costs, Finding, Severity, in_order
 from lifecycle_ml.tables.rules import found
@@ -87,7 +88,8 @@ def check(workspace: Workspace, settings: Settings, as_of: date, tables: Tables 
     features = load_features(workspace)
     taxonomy = load_taxonomy(workspace, features.names)
     known = survey_tables(workspace, settings) if tables is None else tables
-    findings = required(examine(known, as_of), known, recipes(workspace))
+    found_wrong = [*examine(known, as_of), *find_conflicts(known, as_of)]
+    findings = required(found_wrong, known, recipes(workspace))
     left = features.available(known).names
     actions = load_action_rules(workspace, features.names)
     check_levers(actions.playbooks, features)

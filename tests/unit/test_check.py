@@ -63,6 +63,17 @@ def test_columns_no_feature_needs_are_not_mentioned(standard):
     assert "acquisition_cost" not in columns
 
 
+def test_check_says_where_two_tables_disagree(standard):
+    """Recorded as churned, with a contract in force: a warning with both, no error, and nothing it costs."""
+    outcomes = pd.DataFrame({"account_id": ["a"], "happened_on": ["2024-03-01"], "outcome": ["churned"]})
+    made = report(standard, outcomes=outcomes)
+    finding = one(made, "outcome_contradicted", "outcomes", "outcome")
+    assert finding.examples == ("a: recorded as churned on 2024-03-01; contract c in force 30 days later",)
+    assert "ARR that hangs on it: 1,200." in finding.advice
+    assert finding.costs == Costs()
+    assert made.ok
+
+
 def test_a_late_feed_costs_every_feature_that_leans_on_it(standard):
     """Their values are old, so scores are provisional."""
     days = pd.date_range("2024-01-02", "2024-05-31").strftime("%Y-%m-%dT12:00:00")

@@ -64,7 +64,6 @@ def examine(tables: Tables, as_of: date) -> tuple[Finding, ...]:
     if "accounts" in tables and "contracts" in tables:
         findings += _contracts(tables)
         findings += _before_contract(tables)
-        findings += _contradicted_outcomes(tables)
     findings += examine_feeds(tables, as_of)
     return in_order(findings)
 
@@ -307,36 +306,5 @@ def _before_contract(tables: Tables) -> list[Finding]:
             "first "
             "contract started; kept as they are. Fine for trials; if there were none, one of the dates is "
             "wrong.",
-        )
-    ]
-
-
-def _contradicted_outcomes(tables: Tables) -> list[Finding]:
-    """Churn that people recorded and contracts deny; late renewals are mostly cleared up within 30 days."""
-    if "outcomes" not in tables:
-        return []
-    rows, total, first, last = ask(
-        tables,
-        "SELECT count(*) FILTER (WHERE paying), count(*), min(account_id) FILTER (WHERE paying), "
-        "max(account_id) FILTER (WHERE paying) FROM (SELECT o.account_id, EXISTS (SELECT 1 FROM contracts "
-        "AS c "
-        "WHERE c.account_id = o.account_id AND c.superseded_at IS NULL AND c.arr > 0 AND c.is_recurring "
-        "AND c.starts_on <= o.happened_on + 30 "
-        "AND coalesce(least(c.ends_on, c.cancelled_on) > o.happened_on + 30, TRUE)) AS paying "
-        "FROM outcomes AS o WHERE o.outcome = 'churned')",
-    )[0]
-    if not rows:
-        return []
-    return [
-        found(
-            "outcome_contradicted",
-            "outcomes",
-            "outcome",
-            rows=rows,
-            examples=dict.fromkeys((first, last)),
-            advice=f"{rows_of(rows, 'outcomes')} ({rows / total:.0%} of recorded churn) say churned "
-            "although a "
-            "contract of the account is in force 30 days later. Contracts decide what churn is; see which "
-            "is right.",
         )
     ]

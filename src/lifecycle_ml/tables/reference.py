@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from lifecycle_ml.tables.conflicts import CONFLICTS
 from lifecycle_ml.tables.rules import RULES
 from lifecycle_ml.tables.schema import KNOWN_AT, SCHEMAS, Column, TableSchema, Type
 
@@ -50,11 +51,16 @@ the first filled one of the columns named under the table; a bare date counts as
 at the next midnight. Several rows with one key and different `known_at` are versions: the latest known wins.
 """
 
+_LIMITS = """`rows` of these findings counts accounts. What was billed is held against ARR only where ARR was
+the same on every day of the year before: then monthly, quarterly and annual invoices all come to it. Accounts
+that changed within the year, that bought one-off services, or whose invoices lack an amount are not compared.
+`two_owners` is silent where most accounts differ: then renewals evidently have owners of their own."""
+
 
 def reference() -> str:
     """Return docs/reference/tables.md."""
-    parts = [_HEAD.format(known_at=KNOWN_AT.says), *(_table(schema) for schema in SCHEMAS.values()), _rules()]
-    return "\n".join(parts)
+    parts = [_HEAD.format(known_at=KNOWN_AT.says), *(_table(schema) for schema in SCHEMAS.values())]
+    return "\n".join([*parts, _rules(), _conflicts()])
 
 
 def _table(schema: TableSchema) -> str:
@@ -97,6 +103,18 @@ def _rules() -> str:
         "of advice does not. Rows left out are always counted."
     )
     return "\n".join(["## Rules", "", head, "", *lines, ""])
+
+
+def _conflicts() -> str:
+    lines = ["| Rule | What is so | Which counts |", "|---|---|---|"]
+    lines += [f"| `{each.rule}` | {each.says} | {each.decides} |" for each in CONFLICTS]
+    head = (
+        "Where two places name one thing differently, `lifecycle check` says for how many of the accounts "
+        "that could be compared, shows both values of those with the most ARR, and says which one counts and "
+        "how much ARR hangs on it: that of the contracts in force at `--as-of`, or of the last ones where "
+        "none is, by currency. It compares what was known then; nothing is changed or left out."
+    )
+    return "\n".join(["## One account, one truth", "", head, "", *lines, "", _LIMITS, ""])
 
 
 if __name__ == "__main__":

@@ -106,16 +106,6 @@ def test_a_rule_counts_the_one_row_that_breaks_it(rule, column, frames):
     assert finding.severity == RULES[rule].severity
 
 
-def test_churn_recorded_against_the_contracts_is_said():
-    """Recorded as churned while a contract runs on; the other account's contract did end."""
-    outcomes = pd.DataFrame(
-        {"account_id": ["a", "b"], "happened_on": ["2024-03-01"] * 2, "outcome": "churned"}
-    )
-    contracts = CONTRACTS.assign(cancelled_on=[None, "2024-03-05"])
-    (finding,) = found("outcome_contradicted", contracts=contracts, outcomes=outcomes)
-    assert (finding.rows, finding.examples) == (1, ("a",))
-
-
 def test_contracts_that_follow_each_other_do_not_overlap():
     """One ends on the day the next starts, or is cancelled on it."""
     contracts = CONTRACTS.assign(

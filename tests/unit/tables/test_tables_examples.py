@@ -49,7 +49,7 @@ def test_ravenstack_breaks_many_rules_and_says_so():
     assert rows["before_account", "usage_events"] == 13198
     assert rows["repeated_key", "usage_events"] == 21
     assert rows["overlapping_contracts", "contracts"] > 4000
-    assert rows["outcome_contradicted", "outcomes"] == 571
+    assert rows["outcome_contradicted", "outcomes"] == 342
     assert tables["usage_events"].count().execute() == 25000
 
 
