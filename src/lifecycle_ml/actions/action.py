@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, Literal
@@ -24,6 +25,7 @@ NAMED_BY: Final = {"csm": "owner", "account_executive": "sales_owner"}
 """Roles whose person the account itself names, and the column that does."""
 HOLD_OUT: Final = "hold-out"
 """The step of what stands for a need left alone on purpose; no step of a workspace can be called so."""
+_REVIEW: Final = re.compile(r"review_[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,14 @@ class ActionEvent:
     because: str = ""
     by: str = "lifecycle"
     assignment: Assignment | None = None
+
+
+def is_review(kind: str, step: str) -> bool:
+    """Tell whether an action asks how to go on with an account that its playbook did not bring back.
+
+    While it sleeps it is a watch: the account waits for the evidence until it wakes.
+    """
+    return kind == "playbook" and _REVIEW.fullmatch(step) is not None
 
 
 def action_id_of(account_id: str, playbook: str, step: str, since: date) -> str:

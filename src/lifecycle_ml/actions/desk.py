@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from lifecycle_ml.actions.action import HOLD_OUT, Action, Status
+from lifecycle_ml.actions.action import HOLD_OUT, Action, Status, is_review
 from lifecycle_ml.actions.needs import Need
 from lifecycle_ml.actions.rulebook import WEEK
 from lifecycle_ml.actions.steps import Step
@@ -19,7 +19,10 @@ _ROUNDING = 1e-9
 
 
 class Desk:
-    """Knows the hours everybody has left. Open and sleeping work counts against its owner until done."""
+    """Knows the hours everybody has left. Open and sleeping work counts against its owner until done.
+
+    A review that sleeps is none yet: most accounts recover before it wakes.
+    """
 
     def __init__(self, team: Team, kept: Sequence[Action], ended: Sequence[Action], now: datetime) -> None:
         self._team = team
@@ -27,7 +30,7 @@ class Desk:
         self._load: dict[str, float] = defaultdict(float)
         self._upkeep: dict[str, float] = defaultdict(float)
         for action in kept:
-            if action.owner is not None and action.status in ("open", "snoozed"):
+            if action.owner is not None and (action.status == "open" or _sleeps_as_work(action)):
                 self._load[action.owner] += action.hours
                 self._upkeep[action.owner] += action.hours if action.kind in UPKEEP else 0.0
         self._expansion = Counter(
@@ -41,6 +44,8 @@ class Desk:
 
     def wake(self, action: Action) -> Status:
         """Return the status a sleeping action wakes to: open, if its owner has the hours for everything."""
+        if action.owner is not None and is_review(action.kind, action.step):
+            self._load[action.owner] += action.hours
         if action.owner is None or self._free(action.owner_role, action.owner) >= -_ROUNDING:
             return "open"
         self._load[action.owner] -= action.hours
@@ -117,3 +122,7 @@ class Desk:
         if key not in self._hours:
             self._hours[key] = self._team.hours(role, person)
         return self._hours[key]
+
+
+def _sleeps_as_work(action: Action) -> bool:
+    return action.status == "snoozed" and not is_review(action.kind, action.step)

@@ -360,7 +360,7 @@ def _number(row: Row, column: str) -> float:
     return as_number(row.get(column)) or 0.0
 
 
-def _reason(row: Row, plan: Plan) -> str:
+def reason_in_words(row: Row, plan: Plan) -> str:
     """Return the latched reason in words: as the taxonomy labels it, else the playbook's title."""
     today = row.get("reason_label") if row.get("reason") == plan.reason else None
     return row.get("latched_label") or today or plan.playbook.title
@@ -372,7 +372,9 @@ def _standing(row: Row, state: HealthState, playbooks: Playbooks) -> str:
     grows = row.get("expansion_band") == "high"
     if plan is None:
         return "It is green and likely to grow." if grows else "It is green."
-    return sentence(f"it is {state.color}: {_reason(row, plan)}") + (" It could grow, too." if grows else "")
+    return sentence(f"it is {state.color}: {reason_in_words(row, plan)}") + (
+        " It could grow, too." if grows else ""
+    )
 
 
 def _why(plan: Plan, row: Row, state: HealthState, playbooks: Playbooks) -> str:
@@ -381,7 +383,7 @@ def _why(plan: Plan, row: Row, state: HealthState, playbooks: Playbooks) -> str:
     words = {
         "name": row.get("name") or row["account_id"],
         "color": state.color,
-        "reason": _reason(row, plan),
+        "reason": reason_in_words(row, plan),
         "evidence": sentence((row.get("evidence_says") if today else None) or state.because or ""),
         "because": state.because or "",
     }

@@ -13,10 +13,19 @@ from typing import Final
 
 import pandas as pd
 
-from lifecycle_ml.actions.action import HOLD_OUT, LIVE, Action, ActionEvent, Assignment, action_id_of
+from lifecycle_ml.actions.action import (
+    HOLD_OUT,
+    LIVE,
+    Action,
+    ActionEvent,
+    Assignment,
+    action_id_of,
+    is_review,
+)
 from lifecycle_ml.actions.desk import Desk
 from lifecycle_ml.actions.hold_out import draw, why_spared
 from lifecycle_ml.actions.needs import Need, Today, episode_of, look_at
+from lifecycle_ml.actions.reviews import Reviews
 from lifecycle_ml.actions.rulebook import ActionRules
 from lifecycle_ml.actions.steps import Step
 from lifecycle_ml.actions.triggers import PREFIX as TRIGGER
@@ -56,6 +65,8 @@ def plan_actions(
                  customer; the renewal is signed or its date moved; the record is complete; the account left
                  the stage; the account turned red above an expansion task; its sign passed and it is late.
     Wakings:     a snoozed action whose time has come; it escalates the step's usual days later at soonest.
+    Reviews:     one for each red account (yellow where its playbook asks for it) whose steps have all ended,
+                 asleep until the evidence had its time: see `reviews.py`.
     Escalations: once per level, dated when the level fell due; a late run catches up on every level passed.
     Openings:    every step of the playbook of each yellow and red account and of each checkpoint reached, and
                  the work that can wait: renewal data, tasks of stages, tasks of triggers. Each need once:
@@ -90,12 +101,14 @@ def plan_actions(
             events.append(ActionEvent("closed", now, closed, because))
     ended = [*recent, *(event.action for event in events)]
     desk = Desk(rules.team, kept, ended, now)
+    reviews = Reviews(scored, today, states, tuple(kept), ended, rules, now)
     for at, action in enumerate(kept):
-        steps = [*_waking(action, desk, rules, now)]
+        steps = [*_waking(action, desk, reviews, rules, now)]
         kept[at] = steps[-1].action if steps else action
         steps += _escalations(kept[at], rules, now)
         kept[at] = steps[-1].action if steps else action
         events.extend(steps)
+    events.extend(reviews.begin())
     events.extend(_openings(today.needs, states, kept, ended, desk, rules, now, salt))
     return events
 
@@ -199,10 +212,17 @@ def _stage_over(action: Action, today: Today, rules: ActionRules) -> str | None:
     return "it is no longer called for" if here[action.account_id] is False else None
 
 
-def _waking(action: Action, desk: Desk, rules: ActionRules, now: datetime) -> list[ActionEvent]:
+def _waking(
+    action: Action, desk: Desk, reviews: Reviews, rules: ActionRules, now: datetime
+) -> list[ActionEvent]:
     if action.status != "snoozed" or (action.snoozed_until is not None and action.snoozed_until > now):
         return []
     woke_at = action.snoozed_until or now
+    if is_review(action.kind, action.step):
+        later = reviews.postponed(action)
+        if later is not None:
+            return [later]
+        action = reviews.woken(action)
     again = woke_at + timedelta(days=_escalates_after(action, rules))
     woken = replace(
         action,

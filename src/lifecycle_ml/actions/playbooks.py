@@ -9,6 +9,7 @@ from typing import Final
 
 from pydantic import Field, field_validator, model_validator
 
+from lifecycle_ml.actions.action import is_review
 from lifecycle_ml.actions.hold_out import MOST, check_hold_out
 from lifecycle_ml.actions.levers import LeverSection
 from lifecycle_ml.actions.steps import Step, check_steps
@@ -25,6 +26,29 @@ UNKNOWN: Final = "unknown"
 REASONS: Final = (*CATEGORIES, UNKNOWN)
 COLORS: Final = ("red", "yellow")
 WHY_FIELDS: Final = ("name", "color", "reason", "evidence", "because")
+REVIEW_FIELDS: Final = ("name", "color", "since", "reason", "criteria", "done")
+
+
+class Review(Strict):
+    """What follows where all steps of a playbook ended and the account did not recover."""
+
+    after_days: int = Field(default=14, ge=1)
+    """Days the evidence is given, from the run that finds every step ended, until somebody decides."""
+    repeat_days: int = Field(default=28, ge=1)
+    """Days until the next review of an account that is still not back after one."""
+    title: str = Field(default="Decide how to go on: the plan is done, the account is not back", min_length=8)
+    why: str = (
+        "{name} is still {color} since {since}: {reason}. {criteria} {done} Decide: try another step, "
+        "escalate, or accept the loss, and write down which."
+    )
+    sla_days: int = Field(default=5, ge=1)
+    hours: float = Field(default=0.5, gt=0)
+    escalates_after_days: int = Field(default=3, ge=1)
+
+    @field_validator("why")
+    @classmethod
+    def _known_fields(cls, value: str) -> str:
+        return check_fields(value, REVIEW_FIELDS)
 
 
 class Playbook(Strict):
@@ -38,6 +62,8 @@ class Playbook(Strict):
     """Share of the accounts it calls for that are left alone to measure its effect; only at yellow."""
     steps: tuple[Step, ...] = Field(min_length=1, max_length=5)
     recovers_when: tuple[Predicate, ...] = Field(min_length=1)
+    review: bool | None = None
+    """Whether an account that did not recover is reviewed; default: at red."""
 
     @field_validator("why")
     @classmethod
@@ -54,6 +80,7 @@ class PlaybooksFile(Strict):
     """serving/playbooks.toml as written: playbooks by reason, then colour."""
 
     cool_down_days: int = Field(ge=0)
+    review: Review = Review()
     growing_and_at_risk: str = ""
     """Said in addition where expansion is likely too: both at once are a conversation of its own."""
     playbooks: Mapping[str, Mapping[str, Playbook]]
@@ -97,6 +124,12 @@ class Plan:
     color: str
     playbook: Playbook
 
+    @property
+    def reviewed(self) -> bool:
+        """Whether somebody decides how to go on where all steps ended and the account did not recover."""
+        asked = self.playbook.review
+        return self.color == "red" if asked is None else asked
+
 
 @dataclass(frozen=True)
 class Playbooks:
@@ -138,7 +171,17 @@ def check_playbooks(file: PlaybooksFile, features: Collection[str], team: Team) 
             where = f"{FILE} playbooks.{reason}.{color}"
             require_known(playbook.recovers_when, numbers, f"{where}.recovers_when")
             check_steps(playbook.steps, team, where)
+            _keep_reviews_apart(playbook, where)
             check_hold_out(playbook.hold_out, team, where, color)
             plan = Plan(id=f"{reason}_{color}", reason=reason, color=color, playbook=playbook)
             plans[plan.id] = plan
     return Playbooks(file=file, by_id=plans)
+
+
+def _keep_reviews_apart(playbook: Playbook, where: str) -> None:
+    for step in playbook.steps:
+        if is_review("playbook", step.id):
+            raise ConfigError(
+                f"{where}: step {step.id!r} has the name of a review, which follows all steps by itself "
+                "([review] of the file); call it something else."
+            )

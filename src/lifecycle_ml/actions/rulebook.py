@@ -8,9 +8,9 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Final
 
-from lifecycle_ml.actions.action import Action
+from lifecycle_ml.actions.action import Action, is_review
 from lifecycle_ml.actions.checkpoints import CHECKPOINTS, DATA, PREFIX, Renewals, load_renewals
-from lifecycle_ml.actions.playbooks import Playbooks, load_playbooks
+from lifecycle_ml.actions.playbooks import Plan, Playbooks, load_playbooks
 from lifecycle_ml.actions.stages import Stages, load_stages
 from lifecycle_ml.actions.steps import Step
 from lifecycle_ml.actions.team import Team, load_team
@@ -75,6 +75,18 @@ class ActionRules:
             self._found[key] = next((step for step in steps if step.id == action.step), None)
         return self._found[key]
 
+    def review_step(self, plan: Plan, name: str) -> Step:
+        """Return the step of a playbook's review, which is the work of the lead of its first step's role."""
+        review = self.playbooks.file.review
+        return Step(
+            id=name,
+            title=review.title,
+            owner_role=self.team.lead(plan.playbook.steps[0].owner_role)[0],
+            sla_days=review.sla_days,
+            hours=review.hours,
+            escalates_after_days=review.escalates_after_days,
+        )
+
     @cached_property
     def _found(self) -> dict[tuple[str, str, str, str], Step | None]:
         # Thousands of actions are open at once, and they come from a few dozen steps.
@@ -85,7 +97,10 @@ class ActionRules:
         match action.kind:
             case "playbook":
                 plan = self.playbooks.by_id.get(name)
-                return plan.playbook.steps if plan else ()
+                if plan is None:
+                    return ()
+                again = is_review("playbook", action.step) and plan.reviewed
+                return (self.review_step(plan, action.step),) if again else plan.playbook.steps
             case "checkpoint":
                 checkpoint = self.renewals.file.checkpoints.get(name.removeprefix(PREFIX))
                 return [step.owned_by(action.owner_role) for step in checkpoint.steps] if checkpoint else ()

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from planned_company import RULES, Book, days_after, row, state, table
 
+from lifecycle_ml.actions.action import is_review
 from lifecycle_ml.actions.ledger import Assign, Complete, Dismiss, Snooze
 from lifecycle_ml.actions.playbooks import REASONS
 
@@ -137,11 +138,33 @@ def test_every_red_account_has_owner_action_and_due_date_the_day_it_turns(compan
                 if action.account_id == account_id and action.playbook == health.playbook
             ]
             steps = RULES.playbooks.by_id[health.playbook].playbook.steps
-            assert {action.step for action in theirs} == {step.id for step in steps}
+            asked = {action.step for action in theirs if not is_review(action.kind, action.step)}
+            assert asked == {step.id for step in steps}
             onset = [action for action in theirs if action.opened_at == now]
             assert all(action.owner and action.due_at > now for action in onset)
             if health.since == scored["as_of"].iloc[0].date():
                 assert len(onset) == len(steps)
+
+    play(company, see)
+
+
+@LAW
+@given(companies())
+def test_every_red_account_has_an_owner_and_a_date_after_every_run(company):
+    """Whatever was done or dismissed: work to do, or a day on which somebody decides. Never two reviews."""
+
+    def see(book, _events, _scored, states, now):
+        for account_id, health in states.items():
+            theirs = [
+                action
+                for action in book.unfinished
+                if action.account_id == account_id and action.playbook == health.playbook
+            ]
+            if health.color == "red":
+                assert any(action.owner and action.due_at for action in theirs)
+            reviews = [action for action in theirs if is_review(action.kind, action.step)]
+            assert len(reviews) <= (health.color == "red")
+            assert all(action.snoozed_until > now for action in reviews if action.status == "snoozed")
 
     play(company, see)
 
