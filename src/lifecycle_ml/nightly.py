@@ -324,11 +324,14 @@ def read_accounts(
     known_at: datetime,
     now: datetime,
     past: Past,
+    *,
+    helping: bool = True,
 ) -> Readings:
     """Turn the matrix of one as_of into readings: scores, reasons, colours, documents and receipts.
 
     Grain: one reading per row of `matrix`. `past` holds each account's last reading of an earlier as_of;
-    `accounts` names, segments and owners as they are today, and whether scores are provisional.
+    `accounts` names, segments and owners as they are today, and whether scores are provisional. Without
+    `helping` nobody looks for what would help, which takes longest, and `what_would_help` is [].
     """
     segments = accounts.set_index("account_id")["segment"]
     explanations = explain(rules.churn, matrix, rules.features, rules.taxonomy, segments)
@@ -356,7 +359,7 @@ def read_accounts(
         package_version=version("lifecycle_ml"),
     )
     fired = fire_triggers(scored, rules.actions.triggers)
-    helped = look_for_help(rules, matrix, states, segments.to_dict())
+    helped = look_for_help(rules, matrix, states, segments.to_dict()) if helping else {}
     read = partial(_read_account, rules, served, past, states, fired, helped)
     rows = _records(scored)
     feature_rows = _records(matrix.drop(columns=["account_id", "as_of"]))
@@ -458,6 +461,36 @@ def read_afresh(
     workspace: Workspace, settings: Settings, account_ids: Collection[str], as_of: date, now: datetime
 ) -> Afresh:
     """Read accounts as `refresh_readings` does, and return what the readings rest on beside them."""
+    gathered = gather(workspace, settings, account_ids, as_of)
+    return Afresh(gathered.rules, gathered.past, gathered.read(now))
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All that readings of some accounts are made of: one row of `matrix` each; nothing is scored yet."""
+
+    rules: Rulebook
+    accounts: pd.DataFrame
+    matrix: pd.DataFrame
+    as_of: date
+    past: Past
+
+    def read(self, now: datetime, *, helping: bool = True) -> Readings:
+        """Turn the rows into readings, as `read_accounts` does."""
+        return read_accounts(
+            self.rules,
+            self.accounts,
+            self.matrix,
+            self.as_of,
+            _midnight(self.as_of),
+            now,
+            self.past,
+            helping=helping,
+        )
+
+
+def gather(workspace: Workspace, settings: Settings, account_ids: Collection[str], as_of: date) -> Gathered:
+    """Read accounts from the source, and load the bundles of the publication readers see."""
     tables = read_tables(workspace, settings)
     recipe = load_recipe(workspace, CHURN)
     store = Store.open(settings.store_url)
@@ -468,9 +501,8 @@ def read_afresh(
     served = None if latest is None else served_by(settings, latest.digests["models"])
     rules = load_rulebook(workspace, settings, tables, served)
     spine = population(tables, rules.recipe, [as_of], account_ids=list(account_ids))
-    matrix = build_matrix(tables, rules.features, spine)
-    readings = read_accounts(rules, _accounts(tables, as_of), matrix, as_of, _midnight(as_of), now, past)
-    return Afresh(rules, past, readings)
+    accounts = _accounts(tables, as_of)
+    return Gathered(rules, accounts, build_matrix(tables, rules.features, spine), as_of, past)
 
 
 def score_accounts(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
@@ -31,10 +33,12 @@ from lifecycle_ml.rulebook import Rulebook, load_rulebook
 from lifecycle_ml.rulings import rulings_on
 from lifecycle_ml.service.api.models import ScoredAccount
 from lifecycle_ml.service.api.movement import Changes
+from lifecycle_ml.service.api.what_if import WhatIfAnswer
 from lifecycle_ml.service.app import create_app
 from lifecycle_ml.store.document import Live, join_live
 from lifecycle_ml.store.store import Store
 from lifecycle_ml.tables.source import read_tables
+from lifecycle_ml.what_if import WhatIfs
 from sentences import faults, unit_is_said
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
@@ -73,6 +77,7 @@ def client(demo: Demo) -> Iterator[TestClient]:
         demo.workspace,
         refresher=refresh,
         comparer=lambda pair: explain_move(demo.workspace, demo.settings, pair),
+        what_ifs=WhatIfs(demo.workspace, demo.settings).answer,
         clock=lambda: datetime(2026, 7, 1, 3, tzinfo=UTC),
     )
     with TestClient(app) as opened:
@@ -315,6 +320,75 @@ def test_refresh_gives_the_same_reading_as_the_batch(client: TestClient, documen
             "what_would_help",
         ):
             assert result["account"]["health"][key] == stored["health"][key], key
+
+
+def test_what_if_scores_a_change_as_the_batch_scored_it(
+    client: TestClient, store: Store, documents: dict[str, dict], scored: tuple[Rulebook, pd.DataFrame]
+) -> None:
+    """Before is the published reading; with the changes that were said to help, after has their score.
+
+    No reading is written, whatever is asked.
+    """
+    rules, matrix = scored
+    before = store.states(before=date(2100, 1, 1))
+    states = {key: HealthState.from_json(before[key].state) for key in documents}
+    offers = {
+        key: found.offers[0] for key, found in look_for_help(rules, matrix, states).items() if found.offers
+    }
+    publications = store.publications()
+    for account in sorted(offers)[:3]:
+        offer, stored = offers[account], documents[account]
+        changes = [
+            {
+                "feature": name,
+                "value": None if math.isnan(value) else value,
+                "unit": rules.features[name].unit,
+            }
+            for name, value in offer.values.items()
+        ]
+        response = client.post("/v1/what-if", headers=KEY, json={"account_id": account, "changes": changes})
+        answer = WhatIfAnswer.model_validate_json(response.content).model_dump(mode="json")
+
+        for key in ("churn", "expansion", "reasons", "in_favour"):
+            assert answer["before"][key] == stored[key], key
+        assert answer["before"]["color"] == stored["health"]["color"]
+        assert answer["after"]["churn"]["probability"] == offer.probability
+        assert {each["feature"]: each["after"] for each in answer["changes"]} == {
+            each["feature"]: each["value"] for each in changes
+        }
+    assert len(offers) >= 3
+    assert store.publications() == publications
+
+
+def test_no_answer_needs_training_explaining_or_drift_libraries(demo: Demo) -> None:
+    """Stored, refreshed and what-if answers of a service in a process of its own."""
+    code = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from pathlib import Path
+from fastapi.testclient import TestClient
+from lifecycle_ml.cli.work import make_service
+from lifecycle_ml.settings import Settings
+from lifecycle_ml.workspace import Workspace, standard_root
+settings = Settings.read(Path(sys.argv[1]), {"LIFECYCLE_API_KEYS": "read:" + "k" * 24})
+with TestClient(make_service(Workspace(standard_root(), standard_root()), settings)) as client:
+    client.headers["X-API-Key"] = "k" * 24
+    account = client.get("/v1/accounts?limit=1").json()["accounts"][0]["account_id"]
+    question = {"account_ids": [account], "as_of": "2026-07-01", "refresh": True}
+    scored = client.post("/v1/score", json=question).json()["results"][0]["status"]
+    changes = [{"feature": "active_users_28d", "value": 7}]
+    asked = client.post("/v1/what-if", json={"account_id": account, "changes": changes}).status_code
+print(scored, asked, sorted({"mlflow", "shap", "evidently", "matplotlib"} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(demo.folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=600,
+    )
+
+    assert done.stdout.strip() == "ok 200 []"
 
 
 def test_why_a_risk_moved_adds_up_and_is_said_in_numbers(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    from fastapi import FastAPI
 
     from lifecycle_ml.outcomes.recipe import Recipe
     from lifecycle_ml.promotion.training import TrainingResult
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from lifecycle_ml.settings import Settings
     from lifecycle_ml.store.between import Pair
     from lifecycle_ml.workspace import Workspace
+
+KEEP_ALIVE = 65
+"""Seconds an idle connection is kept: longer than the proxies before us keep theirs, so that none of them
+sends a call down a connection we just closed."""
+LAST_ANSWERS = 30
+"""Seconds that calls in flight have to be answered once the service is told to stop."""
 
 
 def train(
@@ -163,7 +170,6 @@ def serve(workspace: Workspace, settings: Settings, host: str, port: int) -> Non
     import uvicorn
 
     from lifecycle_ml.cli.keys import count_keys
-    from lifecycle_ml.service.app import create_app
 
     if not count_keys(settings):
         raise ConfigError(
@@ -171,14 +177,31 @@ def serve(workspace: Workspace, settings: Settings, host: str, port: int) -> Non
             "`lifecycle keys create NAME --role read` makes one."
         )
     _require_free(host, port)
-    app = create_app(
+    app = make_service(workspace, settings)
+    say(f"Serving on http://{host}:{port}/ (stop with Ctrl-C)")
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=LAST_ANSWERS,
+    )
+
+
+def make_service(workspace: Workspace, settings: Settings) -> FastAPI:
+    """Return the service with all that reads the source."""
+    from lifecycle_ml.service.app import create_app
+    from lifecycle_ml.what_if import WhatIfs
+
+    return create_app(
         settings,
         workspace,
         refresher=_refresher(workspace, settings),
         comparer=_comparer(workspace, settings),
+        what_ifs=WhatIfs(workspace, settings).answer,
     )
-    say(f"Serving on http://{host}:{port}/ (stop with Ctrl-C)")
-    uvicorn.run(app, host=host, port=port, log_level="warning")
 
 
 def _require_free(host: str, port: int) -> None:

@@ -11,7 +11,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from lifecycle_ml.errors import StoreError
-from lifecycle_ml.service.api import accounts, actions, calendar, movement, operators, people, score
+from lifecycle_ml.service.api import accounts, actions, calendar, movement, operators, people, score, what_if
 from lifecycle_ml.service.api.keys import KeyRing
 from lifecycle_ml.service.api.problems import (
     MEDIA_TYPE,
@@ -20,7 +20,7 @@ from lifecycle_ml.service.api.problems import (
     validation_errors,
 )
 from lifecycle_ml.service.bundles import BundleCheck
-from lifecycle_ml.service.edge import Edge
+from lifecycle_ml.service.edge import Edge, Gzip
 from lifecycle_ml.service.pages import routes as pages
 from lifecycle_ml.service.serving import Serving, request_id
 from lifecycle_ml.store.cursor import CursorError
@@ -29,7 +29,7 @@ from lifecycle_ml.store.store import Store
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from lifecycle_ml.service.serving import Comparer, Refresher
+    from lifecycle_ml.service.serving import Comparer, Refresher, WhatIfer
     from lifecycle_ml.settings import Settings
     from lifecycle_ml.workspace import Workspace
 
@@ -51,12 +51,14 @@ def create_app(
     *,
     refresher: Refresher | None = None,
     comparer: Comparer | None = None,
+    what_ifs: WhatIfer | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> FastAPI:
     """Make the service. The store is opened when it starts and closed when it ends.
 
     `refresher` computes scored accounts from the source for `refresh: true`; without one that is refused.
-    `comparer` says from the source why a risk moved; without one that is refused too.
+    `comparer` says from the source why a risk moved, `what_ifs` what it would be with other features; without
+    one that is refused too.
     """
 
     @asynccontextmanager
@@ -70,6 +72,7 @@ def create_app(
             secret=store.secret("pages"),
             refresher=refresher,
             comparer=comparer,
+            what_if=what_ifs,
         )
         try:
             yield
@@ -88,6 +91,7 @@ def create_app(
     app.state.workspace = workspace
     for router in (
         score.router,
+        what_if.router,
         movement.router,  # before the accounts: an account's id may hold slashes
         accounts.router,
         calendar.router,
@@ -99,6 +103,7 @@ def create_app(
     app.include_router(operators.router)
     pages.install(app)
     _install_problems(app)
+    app.add_middleware(Gzip, compresslevel=5)
     app.add_middleware(Edge, broken=_broken)
     _document_problems(app)
     return app

@@ -1,7 +1,8 @@
-"""The outermost layer: request ids, body limit, security headers and the stop-watch."""
+"""The outermost layers: request ids, body limits, security headers, the stop-watch, and compression."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.middleware.gzip import GZipMiddleware
 
 from lifecycle_ml.service.api.problems import problem_response
 
@@ -20,6 +22,8 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 LARGEST_BODY = 1_000_000
 """Bytes; 200 ids are a few kilobytes."""
+BODY_SECONDS = 20.0
+"""How long a body may take to arrive; who sends a byte a minute holds nothing open."""
 
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEADERS = (
@@ -69,15 +73,9 @@ class Edge:
             await send(message)
 
         try:
-            body = await _read_body(headers, receive) if scope["method"] not in {"GET", "HEAD"} else receive
-            if body is None:
-                response = problem_response(
-                    "body-too-large",
-                    f"The body is larger than {LARGEST_BODY:,} bytes. Split the call.",
-                    request_id,
-                    headers={"Connection": "close"},
-                )
-                await response(scope, receive, answer)
+            body = await _arriving(scope, headers, receive)
+            if isinstance(body, Response):
+                await body(scope, receive, answer)
             else:
                 await self._app(scope, body, answer)
         except Exception:
@@ -93,6 +91,34 @@ class Edge:
             _log.info(
                 "%s %s %d %.1f ms request_id=%s", scope["method"], route, status, seconds * 1000, request_id
             )
+
+
+class Gzip(GZipMiddleware):
+    """Compresses answers to machines. Pages hold secrets beside what was asked for, and are left alone."""
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/v1/"):
+            await super().__call__(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+async def _arriving(scope: Message, headers: dict[bytes, bytes], receive: Receive) -> Receive | Response:
+    """Return what hands out the body, whole; or the problem with it."""
+    if scope["method"] in {"GET", "HEAD"}:
+        return receive
+    request_id = scope["state"]["request_id"]
+    closing = {"Connection": "close"}
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await _read_body(headers, receive)
+    except TimeoutError:
+        detail = f"The body did not arrive within {BODY_SECONDS:g} seconds."
+        return problem_response("request-timeout", detail, request_id, headers=closing)
+    if body is None:
+        detail = f"The body is larger than {LARGEST_BODY:,} bytes. Split the call."
+        return problem_response("body-too-large", detail, request_id, headers=closing)
+    return body
 
 
 async def _read_body(headers: dict[bytes, bytes], receive: Receive) -> Receive | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from lifecycle_ml.service.api.keys import KeyRing
     from lifecycle_ml.service.bundles import BundleCheck
     from lifecycle_ml.store.between import Pair
+    from lifecycle_ml.store.rows import Publication
     from lifecycle_ml.store.store import Store
+    from lifecycle_ml.what_if import FeatureChange
 
 Refresher = Callable[[list[str], date | None], Mapping[str, Mapping[str, Any]]]
 """Computes scored accounts from the source: (account ids, as_of) to documents by account id."""
 Comparer = Callable[["Pair"], Mapping[str, Any]]
 """Says why the risk moved between two readings: the document of /changes without its request id."""
+WhatIfer = Callable[["Publication", str, "Sequence[FeatureChange]"], Mapping[str, Any]]
+"""Scores an account of a publication with some features changed: the document of /what-if without its ids."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class Serving:
     """Signs the pages' cookies; the same for every worker on this store."""
     refresher: Refresher | None = None
     comparer: Comparer | None = None
+    what_if: WhatIfer | None = None
     metrics: Metrics = field(default_factory=Metrics)
     budgets: Budgets = field(default_factory=Budgets)
 

@@ -32,6 +32,7 @@ GET_ROUTES = [
 ]
 POST_ROUTES = [
     "/v1/score",
+    "/v1/what-if",
     *(f"/v1/actions/act-1/{name}" for name in ("complete", "dismiss", "snooze", "assign")),
 ]
 
@@ -174,11 +175,12 @@ def test_a_store_that_does_not_answer_is_a_503(client, store):
 
 
 def test_answers_carry_headers_that_keep_browsers_out_of_trouble(client):
-    """No sniffing, no framing, no foreign resource, no copy in a cache."""
+    """No sniffing, no framing, no foreign resource; no copy in a cache, or one that is asked about first."""
     headers = client.get("/v1/accounts").headers
 
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["cache-control"] == "no-store"
+    assert headers["cache-control"] == "private, no-cache"
+    assert client.get("/sign-in").headers["cache-control"] == "no-store"
     assert "default-src 'none'" in headers["content-security-policy"]
 
 
@@ -253,6 +255,7 @@ def test_openapi_names_operations_and_gives_problems_their_media_type(client):
 
     assert {
         "scoreAccounts",
+        "askWhatIf",
         "listAccounts",
         "getAccount",
         "getAccountHistory",
@@ -278,7 +281,7 @@ def test_statuses_that_occur_are_documented(client):
     """What these tests have seen of each route is in its schema."""
     responses = client.get("/openapi.json").json()["paths"]["/v1/score"]["post"]["responses"]
 
-    assert set(responses) == {"200", "401", "403", "413", "422", "429", "500", "503"}
+    assert set(responses) == {"200", "401", "403", "408", "413", "422", "429", "500", "503"}
 
 
 def test_the_request_path_imports_no_heavy_library():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field, StringConstraints
 
-from lifecycle_ml.service.api.answers import json_bytes, json_response, responses, with_key
+from lifecycle_ml.service.api.answers import json_bytes, responses, tagged_response
 from lifecycle_ml.service.api.keys import Caller, require
 from lifecycle_ml.service.api.models import (
     AccountAnswer,
@@ -22,7 +22,7 @@ from lifecycle_ml.service.api.models import (
 )
 from lifecycle_ml.service.api.problems import ProblemError
 from lifecycle_ml.service.api.telling import spoken
-from lifecycle_ml.service.serving import Serving, request_id, serving
+from lifecycle_ml.service.serving import Serving, serving
 from lifecycle_ml.store.cursor import Cursor
 from lifecycle_ml.store.document import instant_text, splice_live
 from lifecycle_ml.store.rows import LONGEST_ID, AccountFilters, Sort, storable
@@ -93,7 +93,7 @@ class HistoryQuestion(Shape):
 @router.get(
     "/accounts",
     operation_id="listAccounts",
-    responses=responses(AccountList, "invalid-cursor", "nothing-published"),
+    responses=responses(AccountList, "invalid-cursor", "nothing-published", tagged=True),
 )
 def list_accounts(
     question: Annotated[AccountQuestion, Query()],
@@ -121,15 +121,14 @@ def list_accounts(
         "as_of": str(page.publication.as_of),
         "scored_at": instant_text(page.publication.now),
         "publication_id": page.publication.publication_id,
-        "request_id": request_id(request),
     }
-    return json_response(b'{"accounts":[' + b",".join(accounts) + b"]," + json_bytes(rest)[1:])
+    return tagged_response(request, b'{"accounts":[' + b",".join(accounts) + b"]," + json_bytes(rest)[1:])
 
 
 @router.get(
     "/accounts/{account_id:path}/history",
     operation_id="getAccountHistory",
-    responses=responses(History, "account-not-found", "invalid-cursor"),
+    responses=responses(History, "account-not-found", "invalid-cursor", tagged=True),
 )
 def get_history(
     account_id: str,
@@ -151,23 +150,25 @@ def get_history(
     if len(past) > question.limit:
         last = shown[-1].publication.as_of.toordinal()
         following = Cursor(last, None, account_id).write(("history", account_id))
-    return json_response(
+    return tagged_response(
+        request,
         json_bytes(
             {
                 "account_id": account_id,
                 "readings": [short_reading(each) for each in shown],
                 "said": [] if before else [spoken(each) for each in at.store.said(account_id)],
                 "next": following,
-                "request_id": request_id(request),
             }
-        )
+        ),
     )
 
 
 @router.get(
     "/accounts/{account_id:path}",
     operation_id="getAccount",
-    responses=responses(AccountAnswer, "account-not-found", "account-not-scored", "nothing-published"),
+    responses=responses(
+        AccountAnswer, "account-not-found", "account-not-scored", "nothing-published", tagged=True
+    ),
 )
 def get_account(
     account_id: str,
@@ -177,8 +178,7 @@ def get_account(
     _caller: Annotated[Caller, Depends(require("read"))],
 ) -> Response:
     """Return one scored account."""
-    document = read_account(at, account_id, question.as_of)
-    return json_response(with_key(document, "request_id", request_id(request)))
+    return tagged_response(request, read_account(at, account_id, question.as_of))
 
 
 def read_account(at: Serving, account_id: str, as_of: date | None = None) -> bytes:

@@ -11,7 +11,7 @@ from pydantic import Field
 from lifecycle_ml.actions.ledger import ActionError, Assign, Complete, Dismiss, Snooze
 from lifecycle_ml.actions.next_hour import next_hours
 from lifecycle_ml.service.api.accounts import CursorText, Text
-from lifecycle_ml.service.api.answers import json_bytes, json_response, responses, with_key
+from lifecycle_ml.service.api.answers import json_bytes, json_response, responses, tagged_response, with_key
 from lifecycle_ml.service.api.changes import Assignment, ChangedAction, Completion, Dismissal, Nap
 from lifecycle_ml.service.api.keys import Caller, require
 from lifecycle_ml.service.api.models import ActionList, IsoDate, Role, Shape
@@ -41,6 +41,7 @@ CHANGES = responses(
     "action-not-found",
     "action-conflict",
     "body-too-large",
+    "request-timeout",
     "idempotency-key-reused",
 )
 
@@ -61,7 +62,9 @@ class ActionQuestion(Shape):
     limit: int = Field(default=50, ge=1, le=200)
 
 
-@router.get("/actions", operation_id="listActions", responses=responses(ActionList, "invalid-cursor"))
+@router.get(
+    "/actions", operation_id="listActions", responses=responses(ActionList, "invalid-cursor", tagged=True)
+)
 def list_actions(
     question: Annotated[ActionQuestion, Query()],
     request: Request,
@@ -79,7 +82,8 @@ def list_actions(
     )
     page = at.store.list_actions(filters, question.cursor, question.limit)
     beyond = next_hours(at.store.waiting()) if question.cursor is None else []
-    return json_response(
+    return tagged_response(
+        request,
         json_bytes(
             {
                 "actions": [queued(row) for row in page.rows],
@@ -87,9 +91,8 @@ def list_actions(
                     each.to_json() for each in beyond if each.concerns(question.owner, question.owner_role)
                 ],
                 "next": page.next,
-                "request_id": request_id(request),
             }
-        )
+        ),
     )
 
 
@@ -130,11 +133,17 @@ def assign_action(
     return _changed(request, at, caller, action_id, Assign(change.owner), change, key)
 
 
+def key_of(header: str | None, change: Change) -> str:
+    """Return the idempotency key: the header's, which the draft writes in quotes, or the body's."""
+    given = header or change.idempotency_key or ""
+    return given[1:-1] if len(given) > 2 and given[0] == given[-1] == '"' else given
+
+
 def _changed(
     request: Request, at: Serving, caller: Caller, action_id: str, word: Word, change: Change, key: str | None
 ) -> Response:
     try:
-        changed = tell(at, caller, action_id, word, key or change.idempotency_key or "")
+        changed = tell(at, caller, action_id, word, key_of(key, change))
     except ActionError as error:
         raise ProblemError("action-conflict", str(error)) from error
     return json_response(with_key(changed, "request_id", request_id(request)))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Response
 
 from lifecycle_ml.service.api.models import Problem
 from lifecycle_ml.service.api.problems import KINDS
+from lifecycle_ml.service.serving import request_id
 
 if TYPE_CHECKING:
+    from fastapi import Request
     from pydantic import BaseModel
 
 ALWAYS = (
@@ -34,14 +38,40 @@ def json_response(content: bytes) -> Response:
     return Response(content, media_type="application/json")
 
 
+def tagged_response(request: Request, document: bytes) -> Response:
+    """Return a JSON object with the id of the request, or 304 to who has the same one already.
+
+    The tag is a hash of the document without that id, so it covers what is live in it and what was published;
+    it is weak because the id makes every answer's bytes its own.
+    """
+    tag = f'W/"{hashlib.blake2b(document, digest_size=16).hexdigest()}"'
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if _has(request.headers.get("If-None-Match", ""), tag):
+        return Response(status_code=304, headers=headers)
+    document = with_key(document, "request_id", request_id(request))
+    return Response(document, media_type="application/json", headers=headers)
+
+
+def _has(asked: str, tag: str) -> bool:
+    """Whether one of the tags of If-None-Match is this one, weak or strong."""
+    return asked.strip() == "*" or tag.removeprefix("W/") in re.findall(r'"[^"]*"', asked)
+
+
 def with_key(document: bytes, key: str, value: Any) -> bytes:
     """Return a JSON object with one more key at its end, without parsing it."""
     return document[:-1] + b"," + json_bytes(key) + b":" + json_bytes(value) + b"}"
 
 
-def responses(answer: type[BaseModel] | None, *kinds: str) -> dict[int | str, dict[str, Any]]:
-    """Return what a route may answer, for the documentation: its answer, and problems by status."""
+def responses(
+    answer: type[BaseModel] | None, *kinds: str, tagged: bool = False
+) -> dict[int | str, dict[str, Any]]:
+    """Return what a route may answer, for the documentation: its answer, and problems by status.
+
+    `tagged`: it answers with `tagged_response`.
+    """
     documented: dict[int | str, dict[str, Any]] = {}
+    if tagged:
+        documented[304] = {"description": "Nothing changed since the answer whose ETag If-None-Match has."}
     if answer is not None:
         documented[200] = {"model": answer, "description": (answer.__doc__ or "").strip()}
     for kind in (*ALWAYS, *kinds):

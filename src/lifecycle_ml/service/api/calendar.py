@@ -11,11 +11,11 @@ from pydantic import AwareDatetime, ConfigDict, Field
 from lifecycle_ml.actions.account_words import Ending
 from lifecycle_ml.service.api import examples
 from lifecycle_ml.service.api.accounts import AccountChoice
-from lifecycle_ml.service.api.answers import json_bytes, json_response, responses
+from lifecycle_ml.service.api.answers import json_bytes, responses, tagged_response
 from lifecycle_ml.service.api.keys import Caller, require
 from lifecycle_ml.service.api.models import AccountId, Band, Color, Number, Shape, Trigger
 from lifecycle_ml.service.api.problems import ProblemError
-from lifecycle_ml.service.serving import Serving, request_id, serving
+from lifecycle_ml.service.serving import Serving, serving
 from lifecycle_ml.store.document import instant_text
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ router = APIRouter(prefix="/v1", tags=["accounts"])
 @router.get(
     "/renewals",
     operation_id="listRenewals",
-    responses=responses(RenewalList, "invalid-cursor", "nothing-published"),
+    responses=responses(RenewalList, "invalid-cursor", "nothing-published", tagged=True),
 )
 def list_renewals(
     question: Annotated[AccountChoice, Query()],
@@ -135,7 +135,7 @@ def list_renewals(
 @router.get(
     "/triggers",
     operation_id="listTriggers",
-    responses=responses(TriggerList, "invalid-cursor", "nothing-published"),
+    responses=responses(TriggerList, "invalid-cursor", "nothing-published", tagged=True),
 )
 def list_triggers(
     question: Annotated[AccountChoice, Query()],
@@ -157,9 +157,8 @@ def _answer(request: Request, page: Page, name: str, more: Callable[[Listed], di
         "as_of": str(page.publication.as_of),
         "scored_at": instant_text(page.publication.now),
         "publication_id": page.publication.publication_id,
-        "request_id": request_id(request),
     }
-    return json_response(json_bytes(answer))
+    return tagged_response(request, json_bytes(answer))
 
 
 def _short(row: Listed) -> dict[str, Any]:

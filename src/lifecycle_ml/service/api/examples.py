@@ -142,6 +142,68 @@ ACCOUNT: dict[str, Any] = {
 
 SCORE_QUESTION: dict[str, Any] = {"account_ids": ["A-1042", "A-2077"], "as_of": "2026-06-30"}
 
+WHAT_IF_QUESTION: dict[str, Any] = {
+    "account_id": "A-1042",
+    "changes": [{"feature": "active_users_28d", "value": 25, "unit": "users"}],
+}
+
+WHAT_IF: dict[str, Any] = {
+    "account_id": "A-1042",
+    "as_of": "2026-06-30",
+    "scored_at": "2026-06-30T02:00:00Z",
+    "publication_id": 41,
+    "changes": [
+        {
+            "feature": "active_users_28d",
+            "unit": "users",
+            "before": 9,
+            "after": 25,
+            "common_from": 4,
+            "common_to": 180,
+        }
+    ],
+    "before": {
+        "churn": ACCOUNT["churn"],
+        "expansion": ACCOUNT["expansion"],
+        "color": "red",
+        "arr_at_risk": 49200.0,
+        "reasons": ACCOUNT["reasons"],
+        "in_favour": ACCOUNT["in_favour"],
+    },
+    "after": {
+        "churn": {
+            **ACCOUNT["churn"],
+            "probability": 0.17,
+            "by_horizon": [
+                {"days": 30, "probability": 0.06},
+                {"days": 90, "probability": 0.17},
+                {"days": 180, "probability": 0.29},
+            ],
+            "lift": 1.9,
+            "band": "medium",
+        },
+        "expansion": ACCOUNT["expansion"],
+        "color": "yellow",
+        "arr_at_risk": 20400.0,
+        "reasons": [
+            {
+                "category": "unknown",
+                "label": "No cause could be evidenced",
+                "share": 0.38,
+                "stability": 0.61,
+                "owner_role": "csm",
+                "evidence": [],
+            }
+        ],
+        "in_favour": [
+            {"says": "25 active users in the last 28 days"},
+            {"says": "An executive sponsor is in place"},
+        ],
+    },
+    "model": ACCOUNT["model"],
+    "request_id": "3f9c1e07a2b84d56",
+}
+
 CHANGED_ACTION: dict[str, Any] = {
     **ACCOUNT["actions"][0],
     "status": "done",

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from lifecycle_ml.errors import StoreError
-from lifecycle_ml.service.api.answers import json_bytes, json_response, responses
+from lifecycle_ml.service.api.answers import json_bytes, responses, tagged_response
 from lifecycle_ml.service.api.keys import Caller, require
 from lifecycle_ml.service.api.models import ModelsAnswer, Monitoring
 from lifecycle_ml.service.api.problems import ProblemError
@@ -26,7 +26,7 @@ router = APIRouter(tags=["operators"])
 
 
 @models_router.get(
-    "/models", operation_id="getModels", responses=responses(ModelsAnswer, "nothing-published")
+    "/models", operation_id="getModels", responses=responses(ModelsAnswer, "nothing-published", tagged=True)
 )
 def get_models(
     request: Request,
@@ -37,20 +37,22 @@ def get_models(
     publication = at.store.publication()
     if publication is None:
         raise ProblemError("nothing-published", "There is no publication, so no model is served.")
-    return json_response(
+    return tagged_response(
+        request,
         json_bytes(
             {
                 **_publication(publication),
                 "accounts": publication.accounts,
                 "models": served_models(at),
                 "digests": publication.digests,
-                "request_id": request_id(request),
             }
-        )
+        ),
     )
 
 
-@models_router.get("/monitoring", operation_id="getMonitoring", responses=responses(Monitoring, "no-verdict"))
+@models_router.get(
+    "/monitoring", operation_id="getMonitoring", responses=responses(Monitoring, "no-verdict", tagged=True)
+)
 def get_monitoring(
     request: Request,
     at: Annotated[Serving, Depends(serving)],
@@ -60,7 +62,7 @@ def get_monitoring(
     verdict = at.store.verdict()
     if verdict is None:
         raise ProblemError("no-verdict", "No verdict has been written to this store yet.")
-    return json_response(json_bytes({**verdict, "request_id": request_id(request)}))
+    return tagged_response(request, json_bytes(verdict))
 
 
 @router.get("/healthz", operation_id="getHealth")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Request, Response
 
 from lifecycle_ml.actions.account_words import AccountWordError, Decision, Outcome, Override, Sentiment
-from lifecycle_ml.service.api.actions import Actor, At, Key
+from lifecycle_ml.service.api.actions import Actor, At, Key, key_of
 from lifecycle_ml.service.api.answers import json_response, responses, with_key
 from lifecycle_ml.service.api.changes import (
     DecisionChange,
@@ -33,6 +33,7 @@ CHANGES = responses(
     "account-not-found",
     "account-conflict",
     "body-too-large",
+    "request-timeout",
     "idempotency-key-reused",
 )
 
@@ -82,7 +83,7 @@ def _kept(
     key: str | None,
 ) -> Response:
     try:
-        kept = say(at, caller, account_id, word, change.by, key or change.idempotency_key or "")
+        kept = say(at, caller, account_id, word, change.by, key_of(key, change))
     except AccountWordError as error:
         raise ProblemError("account-conflict", str(error)) from error
     return json_response(with_key(kept, "request_id", request_id(request)))

@@ -70,6 +70,11 @@ KINDS: dict[str, Kind] = {
         "The nightly run writes a verdict at its end, and `lifecycle monitor` writes one at any time.",
     ),
     "method-not-allowed": Kind(405, "This address does not do that", "The header Allow says what it does."),
+    "request-timeout": Kind(
+        408,
+        "The body did not arrive",
+        "A call's body has 20 seconds to arrive. Send it again; nothing was changed.",
+    ),
     "action-conflict": Kind(
         409,
         "The action cannot be changed like this",
@@ -80,6 +85,12 @@ KINDS: dict[str, Kind] = {
         "This cannot be said of the account",
         "The detail says why: most often a day lies in the past or too far ahead, or no checkpoint has been "
         "reached.",
+    ),
+    "no-model": Kind(
+        409,
+        "No model answers for churn",
+        "A what-if changes what a model is told. Where rules serve, or the model of the publication is gone, "
+        "there is none; `lifecycle train churn` says what is missing for one.",
     ),
     "body-too-large": Kind(413, "The body is too large", "At most 1,000,000 bytes a call; split the call."),
     "invalid-request": Kind(

@@ -29,7 +29,9 @@ router = APIRouter(prefix="/v1")
     "/score",
     operation_id="scoreAccounts",
     tags=["accounts"],
-    responses=responses(ScoreAnswer, "body-too-large", "refresh-unavailable", "nothing-published"),
+    responses=responses(
+        ScoreAnswer, "body-too-large", "request-timeout", "refresh-unavailable", "nothing-published"
+    ),
 )
 def score(
     question: ScoreQuestion,
