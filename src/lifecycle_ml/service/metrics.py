@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
+from itertools import accumulate
 from threading import Lock
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -22,9 +24,7 @@ class Metrics:
         with self._lock:
             self._requests[route, method, status] += 1
             row = self._seconds[route]
-            for position, bound in enumerate(BUCKETS):
-                row[position] += seconds <= bound
-            row[-2] += 1
+            row[bisect_left(BUCKETS, seconds)] += 1
             row[-1] += seconds
 
     def render(self, gauges: dict[str, tuple[str, dict[str, float]]]) -> str:
@@ -48,10 +48,10 @@ class Metrics:
             bounds = [*(f"{bound:g}" for bound in BUCKETS), "+Inf"]
             lines += [
                 f'lifecycle_request_seconds_bucket{{{label},le="{bound}"}} {count:.0f}'
-                for bound, count in zip(bounds, row[:-1], strict=True)
+                for bound, count in zip(bounds, accumulate(row[:-1]), strict=True)
             ]
             lines.append(f"lifecycle_request_seconds_sum{{{label}}} {row[-1]:.6f}")
-            lines.append(f"lifecycle_request_seconds_count{{{label}}} {row[-2]:.0f}")
+            lines.append(f"lifecycle_request_seconds_count{{{label}}} {sum(row[:-1]):.0f}")
         for name, (says, values) in gauges.items():
             lines += [f"# HELP {name} {says}", f"# TYPE {name} gauge"]
             lines += [f"{name}{labels} {value:g}" for labels, value in values.items()]

@@ -45,9 +45,14 @@ class Serving:
     budgets: Budgets = field(default_factory=Budgets)
 
 
-def serving(request: Request) -> Serving:
+def serving_of(request: Request) -> Serving:
     """Return what the service was started with."""
     return cast("Serving", request.app.state.serving)
+
+
+async def serving(request: Request) -> Serving:
+    """Return what the service was started with; a coroutine, so that no call waits for a thread for it."""
+    return serving_of(request)
 
 
 def request_id(request: Request) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lifecycle_ml.actions.action import LIVE
+from lifecycle_ml.actions.action import LIVE, is_review
 from lifecycle_ml.errors import StoreError
 from lifecycle_ml.store.schema import naive_utc
 
@@ -46,6 +46,9 @@ _EMPTY = (
     b'"override":null',
     b'"sentiment":null',
 )
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_NULL = b"null"
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def splice_live(body: bytes, live: Live) -> bytes:
     awake = _awake(actions, live.now)
     parts = (
         dumps([action_document(action) for action in actions]),
-        dumps(awake[0]["title"] if awake else None),
+        dumps(awake[0]["title"] if awake else _watched(actions)),
         dumps(escalation_status(actions, live.now)),
         dumps(live.override),
         dumps(live.sentiment),
@@ -150,6 +153,21 @@ def _awake(actions: Sequence[Mapping[str, Any]], now: datetime) -> list[Mapping[
     ]
 
 
+def _watched(actions: Sequence[Mapping[str, Any]]) -> str | None:
+    """Say until when the account waits for the evidence, and who decides then; None where it does not."""
+    asleep = (
+        action
+        for action in actions
+        if action["status"] == "snoozed" and is_review(action.get("kind", ""), action.get("step", ""))
+    )
+    review = next(asleep, None)
+    if review is None:
+        return None
+    role = review["owner_role"].replace("_", " ")
+    owner = role if review["owner"] is None else f"{review['owner']} ({role})"
+    return f"Waiting for the evidence until {review['snoozed_until']:%Y-%m-%d}, owner {owner}"
+
+
 def instant_text(moment: datetime | None) -> str | None:
     """Return an instant as the API writes it: UTC, whole seconds, ending in Z."""
     return None if moment is None else f"{naive_utc(moment):%Y-%m-%dT%H:%M:%S}Z"
@@ -157,7 +175,7 @@ def instant_text(moment: datetime | None) -> str | None:
 
 def dumps(value: Any) -> bytes:
     """Write compact JSON; NaN and infinity are no JSON and raise ValueError."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _NULL if value is None else _ENCODER.encode(value).encode()
 
 
 def _rewrite(body: bytes) -> bytes:

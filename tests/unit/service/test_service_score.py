@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from published_company import AS_OF, KEYS, NOW
 
 from lifecycle_ml.errors import TableError
 from lifecycle_ml.service.api import examples
@@ -278,3 +279,42 @@ def test_the_contract_refuses_what_it_does_not_allow(path, value):
 
     with pytest.raises(ValidationError, match=str(path[-1])):
         ScoredAccount.model_validate_json(json.dumps(made))
+
+
+def test_an_account_asked_for_again_is_answered_from_memory_until_anything_is_written(client, store):
+    """The same answer but for its id and without a thread; what is written is in the next one."""
+    first, again = ask(client, "A-1042"), ask(client, "A-1042")
+    assert again | {"request_id": None} == first | {"request_id": None}
+    assert again["request_id"] != first["request_id"]
+
+    action = again["results"][0]["account"]["actions"][0]["action_id"]
+    store.write_verdict(AS_OF, NOW, {"verdict": "do nothing"})
+    done = client.post(
+        f"/v1/actions/{action}/complete",
+        json={"idempotency_key": "once"},
+        headers={"X-API-Key": KEYS["act"]},
+    )
+    assert done.status_code == 200
+    left = ask(client, "A-1042")["results"][0]["account"]["actions"]
+    assert action not in [each["action_id"] for each in left]
+
+
+@pytest.mark.parametrize("key", ["wrong-key-0123456789", "", None])
+def test_memory_answers_nobody_without_a_key(client, key):
+    """The short way asks for the key too."""
+    ask(client, "A-1042")
+    del client.headers["X-API-Key"]
+    headers = {} if key is None else {"X-API-Key": key}
+    refused = client.post("/v1/score", json={"account_ids": ["A-1042"]}, headers=headers)
+
+    assert (refused.status_code, refused.json()["type"]) == (401, "/problems/no-key")
+
+
+def test_memory_counts_the_calls_of_a_key(make_client, store):
+    """A limit holds however the answer is found."""
+    key = store.keys().create("crm", "read", NOW, per_minute=3)
+    client = make_client()
+    client.headers["X-API-Key"] = key
+    statuses = [client.post("/v1/score", json={"account_ids": ["A-1042"]}).status_code for _ in range(4)]
+
+    assert statuses == [200, 200, 200, 429]

@@ -10,18 +10,19 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Final
 
-from fastapi import Depends, Request, Security
+from fastapi import Request, Security
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import APIKeyHeader
 
 from lifecycle_ml.errors import StoreError
 from lifecycle_ml.service.api.problems import ProblemError
-from lifecycle_ml.service.serving import Serving, request_id, serving
+from lifecycle_ml.service.serving import Serving, request_id, serving_of
 from lifecycle_ml.settings import ROLES
 from lifecycle_ml.store.keys import digest_of
 from lifecycle_ml.store.schema import naive_utc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from datetime import datetime
 
     from lifecycle_ml.settings import ApiKey
@@ -85,13 +86,17 @@ class KeyRing:
 
     def caller(self, key: str) -> Caller | None:
         """Return who has this key. Takes the same time whichever key it is, or none."""
-        digest, found = digest_of(key), None
-        for known in self._known():
-            if hmac.compare_digest(known.digest, digest):
-                found = known
+        found = self._find(key)
         if found is not None:
             self._note_use(found)
         return found
+
+    def caller_at_hand(self, key: str) -> Caller | None:
+        """Return what `caller` would where that asks the store nothing; None: ask `caller`."""
+        if self._stored is not None and self._is_stale():
+            return None
+        found = self._find(key)
+        return None if found is None or self._unnoted(found) else found
 
     def marked(self, mark: str) -> Caller | None:
         """Return the caller whose key has this mark, if it is still good."""
@@ -101,12 +106,22 @@ class KeyRing:
                 found = known
         return found
 
+    def _find(self, key: str) -> Caller | None:
+        digest, found = digest_of(key), None
+        for known in self._known():
+            if hmac.compare_digest(known.digest, digest):
+                found = known
+        return found
+
+    def _is_stale(self) -> bool:
+        return self._stale_at is None or self._timer() >= self._stale_at
+
     def _known(self) -> list[Caller]:
         if self._stored is None or self._clock is None:
             return list(self._fixed)
-        if self._stale_at is None or self._timer() >= self._stale_at:
+        if self._is_stale():
             with self._lock:
-                if self._stale_at is None or self._timer() >= self._stale_at:
+                if self._is_stale():
                     self._read = tuple(self._stored.all())
                     self._stale_at = self._timer() + FRESH_SECONDS
         now = self._clock()
@@ -117,21 +132,31 @@ class KeyRing:
         )
         return [*self._fixed, *good]
 
+    def _unnoted(self, caller: Caller) -> list[StoredKey]:
+        """Return the stored key of the caller, where nobody kept yet that it was used today."""
+        if self._clock is None:
+            return []
+        today = naive_utc(self._clock()).date()
+        return [
+            each
+            for each in self._read
+            if each.digest == caller.digest and (each.last_used_on is None or each.last_used_on < today)
+        ]
+
     def _note_use(self, caller: Caller) -> None:
         """Keep the day a stored key was last used on; failing to is no reason to refuse a call."""
         if self._stored is None or self._clock is None:
             return
         today = naive_utc(self._clock()).date()
-        for each in self._read:
-            if each.digest == caller.digest and (each.last_used_on is None or each.last_used_on < today):
-                with self._lock:
-                    self._read = tuple(
-                        replace(one, last_used_on=today) if one is each else one for one in self._read
-                    )
-                try:
-                    self._stored.used([each.key_id], today)
-                except StoreError:
-                    _log.warning("could not keep that the key %s was used on %s", each.key_id, today)
+        for each in self._unnoted(caller):
+            with self._lock:
+                self._read = tuple(
+                    replace(one, last_used_on=today) if one is each else one for one in self._read
+                )
+            try:
+                self._stored.used([each.key_id], today)
+            except StoreError:
+                _log.warning("could not keep that the key %s was used on %s", each.key_id, today)
 
 
 def may(role: str, needed: str) -> bool:
@@ -139,38 +164,43 @@ def may(role: str, needed: str) -> bool:
     return ROLES.index(role) >= ROLES.index(needed)
 
 
-def require(role: str) -> Callable[..., Caller]:
+def require(role: str) -> Callable[..., Awaitable[Caller]]:
     """Return the dependency that lets only keys of `role` (or a larger one) through."""
 
-    def check(
-        request: Request,
-        at: Annotated[Serving, Depends(serving)],
-        key: Annotated[str | None, Security(HEADER)] = None,
-    ) -> Caller:
-        caller = None if key is None else at.keys.caller(key)
+    async def check(request: Request, key: Annotated[str | None, Security(HEADER)] = None) -> Caller:
+        at = serving_of(request)
+        caller = None if key is None else at.keys.caller_at_hand(key)
         if caller is None:
-            if not at.keys:
-                detail = (
-                    "The service has no keys: make one with `lifecycle keys create`, or set "
-                    "LIFECYCLE_API_KEYS and restart it."
-                )
-            elif key is None:
-                detail = "The header X-API-Key is missing."
-            else:
-                detail = "The key in X-API-Key is not known."
-            raise ProblemError("no-key", detail, headers={"WWW-Authenticate": 'ApiKey realm="lifecycle"'})
-        if not may(caller.role, role):
-            raise ProblemError(
-                "wrong-role", f"{request.method} here needs a key of role {role}; this one has {caller.role}."
-            )
-        _spend(request, at, caller)
+            caller = await run_in_threadpool(_identified, at, key)
+        admit(request, at, caller, role)
         return replace(caller, request_id=request_id(request))
 
     return check
 
 
-def _spend(request: Request, at: Serving, caller: Caller) -> None:
-    """Count the call and tell the edge what is left. Raises: ProblemError if nothing was."""
+def _identified(at: Serving, key: str | None) -> Caller:
+    """Return who has this key, asking the store. Raises: ProblemError if nobody has."""
+    caller = None if key is None else at.keys.caller(key)
+    if caller is not None:
+        return caller
+    if not at.keys:
+        detail = (
+            "The service has no keys: make one with `lifecycle keys create`, or set "
+            "LIFECYCLE_API_KEYS and restart it."
+        )
+    elif key is None:
+        detail = "The header X-API-Key is missing."
+    else:
+        detail = "The key in X-API-Key is not known."
+    raise ProblemError("no-key", detail, headers={"WWW-Authenticate": 'ApiKey realm="lifecycle"'})
+
+
+def admit(request: Request, at: Serving, caller: Caller, role: str) -> None:
+    """Count the call, tell the edge what is left. Raises: ProblemError: role too small, or no call left."""
+    if not may(caller.role, role):
+        raise ProblemError(
+            "wrong-role", f"{request.method} here needs a key of role {role}; this one has {caller.role}."
+        )
     if caller.per_minute is None:
         return
     budget = at.budgets.spend(caller.name, caller.per_minute)

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lifecycle_ml.service.api.keys import Caller, may
 from lifecycle_ml.service.pages import session, words
-from lifecycle_ml.service.serving import Serving, request_id, serving
+from lifecycle_ml.service.serving import Serving, request_id, serving, serving_of
 
 HERE = Path(__file__).parent
 
@@ -54,7 +54,7 @@ def render(
     request: Request, template: str, *, caller: Caller | None = None, status: int = 200, **values: Any
 ) -> HTMLResponse:
     """Fill a template; every page knows who is signed in, whether they may act, and its forms' token."""
-    at: Serving = serving(request)
+    at: Serving = serving_of(request)
     token, fresh = session.form_token(request, at)
     may_act = caller is not None and may(caller.role, "act")
     html = templates.get_template(template).render(caller=caller, may_act=may_act, token=token, **values)
