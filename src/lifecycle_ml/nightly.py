@@ -20,6 +20,7 @@ from typing import Any
 
 import pandas as pd
 
+from lifecycle_ml.actions.checkpoint_evidence import COLUMN, hear
 from lifecycle_ml.actions.checkpoints import renewal_of
 from lifecycle_ml.actions.hold_out import SALT
 from lifecycle_ml.actions.plan import Action, ActionEvent, ended_in_episode, plan_actions
@@ -246,7 +247,7 @@ class _Run:
 
     def _publish(self, publication: Publication, matrix: pd.DataFrame, *, current: bool) -> dict[str, Any]:
         as_of, now = publication.as_of, publication.now
-        accounts = _accounts(self.tables, as_of)
+        accounts = _accounts(self.tables, self.rules, as_of, publication.known_at)
         past = self._past(as_of)
         readings = read_accounts(self.rules, accounts, matrix, as_of, publication.known_at, now, past)
         events = self._plan(readings, past, now) if current else []
@@ -501,7 +502,7 @@ def gather(workspace: Workspace, settings: Settings, account_ids: Collection[str
     served = None if latest is None else served_by(settings, latest.digests["models"])
     rules = load_rulebook(workspace, settings, tables, served)
     spine = population(tables, rules.recipe, [as_of], account_ids=list(account_ids))
-    accounts = _accounts(tables, as_of)
+    accounts = _accounts(tables, rules, as_of, _midnight(as_of))
     return Gathered(rules, accounts, build_matrix(tables, rules.features, spine), as_of, past)
 
 
@@ -528,9 +529,12 @@ def score_accounts(
     return scored_table(matrix, accounts, rules.churn.score(matrix), growth, said, as_of)
 
 
-def _accounts(tables: Tables, as_of: date) -> pd.DataFrame:
+def _accounts(tables: Tables, rules: Rulebook, as_of: date, known_at: datetime) -> pd.DataFrame:
     late = any(finding.rule in PROVISIONAL for finding in examine(tables, as_of))
-    return accounts_of(tables, as_of).assign(provisional=late)
+    accounts = accounts_of(tables, as_of).assign(provisional=late)
+    records = hear(tables, rules.actions.renewals.evidence, as_of, known_at)
+    heard = [records.of(account_id) for account_id in accounts["account_id"]]
+    return accounts.assign(**{COLUMN: pd.Series(heard, accounts.index, dtype="object")})
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

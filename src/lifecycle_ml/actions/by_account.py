@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lifecycle_ml.actions.checkpoint_evidence import COLUMN
 from lifecycle_ml.actions.checkpoints import (
     CHECKPOINTS,
     COLUMNS,
@@ -31,6 +32,7 @@ ROW_COLUMNS: Final = (
         "expansion_band",
         "expansion_lift",
         "handoff_missing",
+        COLUMN,
     ),
     *COLUMNS,
 )

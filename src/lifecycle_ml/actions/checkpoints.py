@@ -8,7 +8,7 @@ is decided, whatever the calendar says. Evergreen contracts have no renewal and 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cache
 from typing import Any, Final, Literal
@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from pydantic import Field, field_validator, model_validator
 
 from lifecycle_ml.actions.action import CHECKPOINTS as CHECKPOINTS  # noqa: PLC0414 - also named here
+from lifecycle_ml.actions.checkpoint_evidence import COLUMN, Evidence, Found, Heard, check_evidence, find
 from lifecycle_ml.actions.steps import Step, check_steps
 from lifecycle_ml.actions.team import Team
 from lifecycle_ml.actions.templates import check_fields
@@ -78,6 +79,7 @@ class Checkpoint(Strict):
     why: str
     keeps: float = Field(gt=0, le=1)
     steps: tuple[CheckpointStep, ...] = Field(min_length=1, max_length=3)
+    evidence: tuple[Evidence, ...] = ()
 
     @field_validator("why")
     @classmethod
@@ -138,6 +140,11 @@ class Renewals:
     conditions: Mapping[str, Condition]
     """The condition of each problem of renewal data, by problem."""
 
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """All that the checkpoints want to be true."""
+        return tuple(one for each in self.file.checkpoints.values() for one in each.evidence)
+
     def owner_role(self, arr: float | None) -> str:
         """Return the role that prepares a renewal of this size."""
         reached = [level for level in self.file.owners if (arr or 0.0) >= level.arr_from]
@@ -179,7 +186,8 @@ class Renewal:
 
     `notice_on` is the last day notice can be given, None without a (plausible) period of notice. `auto_renew`
     is None where nobody knows. `owner` is the person, `owner_role` the role that prepares it. A renewal that
-    is signed has no checkpoints left.
+    is signed has no checkpoints left. `begins` is the first day of the term, None where it is not known;
+    `wanted` are the checkpoints as written and `heard` what the tables know of their evidence.
     """
 
     renewal_on: date
@@ -188,6 +196,18 @@ class Renewal:
     owner: str | None
     owner_role: str
     checkpoints: tuple[DatedCheckpoint, ...]
+    begins: date | None = None
+    wanted: Mapping[str, Checkpoint] = field(default_factory=dict, repr=False, compare=False)
+    heard: Heard = field(default_factory=dict, repr=False, compare=False)
+
+    def evidence(self, dated: DatedCheckpoint) -> list[Found]:
+        """Return what a checkpoint wants to be true, and whether the tables know it of this term."""
+        checkpoint = self.wanted.get(str(dated.checkpoint))
+        found = []
+        for evidence in checkpoint.evidence if checkpoint else ():
+            since = dated.falls_on - timedelta(days=evidence.within_days)
+            found.append(find(evidence, self.heard, max(since, self.begins or since)))
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Return the renewal as it is stored and served."""
@@ -201,6 +221,7 @@ class Renewal:
                     "checkpoint": dated.checkpoint,
                     "falls_on": dated.falls_on.isoformat(),
                     "state": dated.state,
+                    "evidence": [found.to_json() for found in self.evidence(dated)],
                 }
                 for dated in self.checkpoints
             ],
@@ -223,8 +244,8 @@ class Renewal:
 def renewal_of(row: Mapping[str, Any], as_of: date, renewals: Renewals) -> Renewal | None:
     """Return the renewal ahead of one account of the scored table, None for evergreen contracts.
 
-    Reads days_to_renewal, notice_days, term_days, auto_renew, renewal_signed, arr, renewal_owner, owner and
-    sales_owner; every one but the first may be null or absent.
+    Reads days_to_renewal, notice_days, term_days, auto_renew, renewal_signed, arr, renewal_owner, owner,
+    sales_owner and checkpoint_evidence; every one but the first may be null or absent.
     """
     days = as_number(row.get("days_to_renewal"))
     if days is None:
@@ -238,13 +259,18 @@ def renewal_of(row: Mapping[str, Any], as_of: date, renewals: Renewals) -> Renew
     signed = as_number(row.get("renewal_signed")) == 1
     role = renewals.owner_role(arr)
     by_role = _text(row.get("sales_owner")) if role == "account_executive" else None
+    begins = None if term is None else renewal_on - timedelta(days=int(term))
+    heard = row.get(COLUMN)
     return Renewal(
         renewal_on=renewal_on,
         notice_on=notice_on,
         auto_renew=None if automatic is None else automatic == 1,
         owner=_text(row.get("renewal_owner")) or by_role or _text(row.get("owner")),
         owner_role=role,
-        checkpoints=() if signed else _dated(renewals, renewal_on, notice_on, arr, term, as_of),
+        checkpoints=() if signed else _dated(renewals, renewal_on, notice_on, begins, arr, term, as_of),
+        begins=begins,
+        wanted=renewals.file.checkpoints,
+        heard=heard if isinstance(heard, Mapping) else {},
     )
 
 
@@ -252,6 +278,7 @@ def _dated(
     renewals: Renewals,
     renewal_on: date,
     notice_on: date | None,
+    begins: date | None,
     arr: float | None,
     term: float | None,
     as_of: date,
@@ -266,7 +293,6 @@ def _dated(
     first, second = CHECKPOINTS[:2]
     if first in falls and second in falls:
         falls[first] = min(falls[first], falls[second] - FIRST_BEFORE_SECOND)
-    begins = None if term is None else renewal_on - timedelta(days=int(term))
     kept = [(checkpoint, day) for checkpoint, day in falls.items() if begins is None or day >= begins]
     reached = [checkpoint for checkpoint, day in kept if day <= as_of]
     return tuple(
@@ -289,6 +315,9 @@ def load_renewals(workspace: Workspace, features: Collection[str], team: Team) -
 
 def check_renewals(file: RenewalsFile, features: Collection[str], team: Team) -> Renewals:
     """Check the features and roles that renewals.toml names. Raises: ConfigError, ConditionError."""
+    for name, checkpoint in file.checkpoints.items():
+        steps = [step.id for step in checkpoint.steps]
+        check_evidence(checkpoint.evidence, steps, f"{FILE} checkpoints.{name}")
     for level in file.owners:
         for name, checkpoint in file.checkpoints.items():
             where = f"{FILE} checkpoints.{name} of {level.role!r}"

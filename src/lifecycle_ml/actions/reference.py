@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from lifecycle_ml.actions.checkpoints import CHECKPOINTS
+from lifecycle_ml.actions.checkpoints import CHECKPOINTS, Checkpoint
 from lifecycle_ml.actions.rulebook import ActionRules
 from lifecycle_ml.actions.stages import STAGES
 from lifecycle_ml.errors import ConfigError, did_you_mean
@@ -35,7 +35,11 @@ that is earlier. From {second} on they count from the last day on which notice c
 one. A term shorter than twice the days has no such checkpoint; evergreen contracts have none.
 
 - Who prepares a renewal: {owners}; where the contract names a renewal owner, that person.
-- Larger contracts: {wider}, where the term is at least twice as long."""
+- Larger contracts: {wider}, where the term is at least twice as long.
+
+*Evidence* is what has to be true by then; any one of the things listed shows it. Topics and milestones count
+from the day named on, in this term only; a step counts when it is done in this term. Where no table holds
+topics (or milestones) nobody can tell, and it is not called missing."""
 
 _DATA = """Whatever of this is true becomes one action (*{title}*, `{role}`) that names it all."""
 
@@ -114,6 +118,8 @@ def describe_checkpoints(rules: ActionRules) -> str:
                 ),
             ),
         ]
+        if checkpoint.evidence:
+            parts.append(_evidence_table(checkpoint))
     parts += [
         "## Renewal data",
         _DATA.format(title=file.data.step.title, role=file.data.step.owner_role),
@@ -126,6 +132,27 @@ def describe_checkpoints(rules: ActionRules) -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _evidence_table(checkpoint: Checkpoint) -> str:
+    titles = {step.id: step.title for step in checkpoint.steps}
+    return _table(
+        ("Evidence", "Is there when", "Counted from"),
+        (
+            (
+                f"{evidence.label} (`{evidence.id}`)",
+                "; or ".join(
+                    [
+                        *(f"a touchpoint has the topic `{topic}`" for topic in evidence.topics),
+                        *(f"the milestone `{milestone}` was reached" for milestone in evidence.milestones),
+                        *([f"the step was done: {titles[evidence.step]}"] if evidence.step else []),
+                    ]
+                ),
+                f"{evidence.within_days} days before the checkpoint",
+            )
+            for evidence in checkpoint.evidence
+        ),
+    )
 
 
 def describe_stages(rules: ActionRules) -> str:

@@ -10,8 +10,9 @@ from typing import Any, Final, Literal
 import pandas as pd
 
 from lifecycle_ml.actions import checkpoints, playbooks, stages, triggers
-from lifecycle_ml.actions.action import Action
-from lifecycle_ml.actions.checkpoints import CHECKPOINTS, DATA, Renewal
+from lifecycle_ml.actions.action import Action, action_id_of
+from lifecycle_ml.actions.checkpoint_evidence import Found
+from lifecycle_ml.actions.checkpoints import CHECKPOINTS, DATA, DatedCheckpoint, Renewal
 from lifecycle_ml.actions.desk import Desk
 from lifecycle_ml.actions.needs import Need, Today, episode_of, look_at
 from lifecycle_ml.actions.plan import held_back
@@ -214,10 +215,28 @@ class _Court:
             fired: Truth = one is not None and one.state == "now"
             if renewal is None and as_number(self._row.get("days_to_renewal")) is None:
                 fired = None if "days_to_renewal" not in self._row else False
-            part = Said(f"the {days}-day checkpoint is the last one reached", fired, now)
+            parts = [Said(f"the {days}-day checkpoint is the last one reached", fired, now)]
+            if renewal is not None and one is not None and one.state != "ahead":
+                parts += [self._wants(renewal, one, evidence) for evidence in renewal.evidence(one)]
             held = self._held.get(f"{checkpoints.PREFIX}{days}", ())
             says = file.checkpoints[str(days)].title
-            yield Ruling("checkpoint", name, checkpoints.FILE, says, fired, (part,), held)
+            yield Ruling("checkpoint", name, checkpoints.FILE, says, fired, tuple(parts), held)
+
+    def _wants(self, renewal: Renewal, dated: DatedCheckpoint, evidence: Found) -> Said:
+        """Say whether evidence a checkpoint wants is there, the steps done in this term included."""
+        needs = f"evidence: {evidence.label}"
+        if evidence.there:
+            return Said(needs, True, f"seen in a {evidence.origin} on {evidence.on}")
+        if evidence.step is not None and self._done(renewal, dated, evidence.step):
+            return Said(needs, True, "its step was done")
+        if evidence.there is None:
+            return Said(needs, None, "not known: no table holds such topics or milestones")
+        return Said(needs, False, "missing: seen nowhere in time, and its step was not done")
+
+    def _done(self, renewal: Renewal, dated: DatedCheckpoint, step: str) -> bool:
+        playbook = f"{checkpoints.PREFIX}{dated.checkpoint}"
+        asked = action_id_of(self._id, playbook, step, renewal.renewal_on)
+        return any(each.action_id == asked and each.status == "done" for each in self._account.ended)
 
     def _renewal_data(self) -> Iterator[Ruling]:
         for name, problem in self._rules.renewals.file.data.problems.items():

@@ -24,6 +24,7 @@ def explain(settings: Settings, account: str, as_of: date | None, *, as_json: bo
     """Show one scored account. Raises: ConfigError where it has no reading."""
     with closing(Store.open(settings.store_url)) as store:
         answers = store.answers([account], as_of)
+        renewal = store.renewal(account, as_of)
     if answers.publication is None:
         day = "" if as_of is None else f" as of {as_of}"
         raise ConfigError(f"nothing is published{day}; run `lifecycle run` first.")
@@ -35,10 +36,10 @@ def explain(settings: Settings, account: str, as_of: date | None, *, as_json: bo
     if as_json:
         say_json(document)
     else:
-        _tell(document, answers.names.get(account))
+        _tell(document, answers.names.get(account), renewal)
 
 
-def _tell(document: dict[str, Any], name: str | None) -> None:
+def _tell(document: dict[str, Any], name: str | None, renewal: dict[str, Any] | None) -> None:
     """Say the account in the order a reader asks: how is it, why, what to do, what is missing."""
     health = document["health"]
     before = f", before that {health['previous']}" if health["previous"] else ""
@@ -83,6 +84,8 @@ def _tell(document: dict[str, Any], name: str | None) -> None:
     if health["recovers_when"]:
         say("Back to green when")
         for item in health["recovers_when"]:
+    if renewal is not None and renewal["checkpoints"]:
+        _tell_renewal(renewal)
             mark = "met" if item["met"] else "not met"
             now, needed = _figure(item["now"]), _figure(item["needed"])
             say(f"  - {item['criterion']}: now {now}, needed {needed} ({mark})")
@@ -97,6 +100,26 @@ def _tell(document: dict[str, Any], name: str | None) -> None:
 def _odds(score: dict[str, Any]) -> str:
     if score["probability"] is None:
         return f"{score['band']} (from rules)"
+def _tell_renewal(renewal: dict[str, Any]) -> None:
+    """Say what each checkpoint wants to be true, and whether it is."""
+    say(f"On the way to the renewal on {renewal['renewal_on']}")
+    for each in renewal["checkpoints"]:
+        done = f", done {each['done_on']}" if each["done_on"] else ""
+        say(f"  - {each['checkpoint']} days ({each['falls_on']}, {each['state']}{done}){_wanted(each)}")
+
+
+def _wanted(checkpoint: dict[str, Any]) -> str:
+    said = []
+    for one in checkpoint["evidence"]:
+        if one["there"]:
+            said.append(f"{one['label']} ({one['seen_in']}, {one['on']})")
+        elif one["there"] is None:
+            said.append(f"cannot tell: {one['label']}")
+        else:
+            said.append(f"{'to come' if checkpoint['state'] == 'ahead' else 'missing'}: {one['label']}")
+    return f": {'; '.join(said)}" if said else ""
+
+
     odds = ", ".join(f"{item['probability']:.0%} in {item['days']} days" for item in score["by_horizon"])
     return f"{score['band']}; {odds}; {score['lift']:.1f} times the average"
 

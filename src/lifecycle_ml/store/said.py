@@ -116,9 +116,14 @@ class CheckpointWords:
     outcomes: dict[tuple[str, str, int], Said]
     done: dict[tuple[str, str, int], datetime]
     """When the last of a checkpoint's steps that were completed was."""
+    steps: dict[tuple[str, str, int, str], datetime]
+    """When each of them was, with the step beside the checkpoint."""
 
     def add_to(self, account_id: str, renewal: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a renewal with `done_on` and `outcome` at each checkpoint, None where none is."""
+        """Return a renewal with `done_on` and `outcome` at each checkpoint, None where none is.
+
+        Evidence whose step was done is there, whatever the tables knew of it.
+        """
         return {
             **renewal,
             "checkpoints": [self._told(account_id, renewal, one) for one in renewal["checkpoints"]],
@@ -130,7 +135,18 @@ class CheckpointWords:
         outcome = None
         if said is not None:
             outcome = {"outcome": said.details["outcome"], "by": said.by, "at": instant_text(said.at)}
-        return {**one, "done_on": done and done.date().isoformat(), "outcome": outcome}
+        return {
+            **one,
+            "done_on": done and done.date().isoformat(),
+            "outcome": outcome,
+            "evidence": [self._shown(key, each) for each in one.get("evidence", [])],
+        }
+
+    def _shown(self, key: tuple[str, str, int], evidence: Mapping[str, Any]) -> dict[str, Any]:
+        done = self.steps.get((*key, evidence["step"]))
+        if evidence["there"] or done is None:
+            return dict(evidence)
+        return {**evidence, "there": True, "on": done.date().isoformat(), "seen_in": "step"}
 
 
 def checkpoints(connection: sa.Connection, renewals: Mapping[str, Mapping[str, Any]]) -> CheckpointWords:
@@ -138,7 +154,7 @@ def checkpoints(connection: sa.Connection, renewals: Mapping[str, Mapping[str, A
 
     A step counts for the term it was opened for: the renewal's date is part of an action's id.
     """
-    found = CheckpointWords({}, {})
+    found = CheckpointWords({}, {}, {})
     ids = list(renewals)
     if not ids:
         return found
@@ -151,6 +167,7 @@ def checkpoints(connection: sa.Connection, renewals: Mapping[str, Mapping[str, A
         if days.isdigit() and own == row.action_id:
             key = (row.account_id, text, int(days))
             found.done[key] = max(row.changed_at, found.done.get(key, row.changed_at))
+            found.steps[*key, row.step] = row.changed_at
     return found
 
 
@@ -163,8 +180,18 @@ def _is_known(connection: sa.Connection, account_id: str) -> bool:
     )
 
 
-def _renewal(connection: sa.Connection, account_id: str) -> Mapping[str, Any] | None:
-    current = publishing.current(connection)
+def told_renewal(connection: sa.Connection, account_id: str, as_of: date | None) -> dict[str, Any] | None:
+    """Return the renewal ahead of an account with what was done and said of it; see `Store.renewal`."""
+    renewal = _renewal(connection, account_id, as_of)
+    if renewal is None:
+        return None
+    return checkpoints(connection, {account_id: renewal}).add_to(account_id, renewal)
+
+
+def _renewal(
+    connection: sa.Connection, account_id: str, as_of: date | None = None
+) -> Mapping[str, Any] | None:
+    current = publishing.current(connection) if as_of is None else publishing.latest_for(connection, as_of)
     if current is None:
         return None
     question = sa.select(listings.c.renewal).where(

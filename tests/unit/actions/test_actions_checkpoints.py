@@ -86,7 +86,10 @@ def test_the_document_says_what_is_past_what_is_due_and_what_is_ahead():
     """The calendar's own form."""
     values = row(days_to_renewal=130, term_days=365, notice_days=30, auto_renew=1, renewal_owner="Ren")
 
-    assert renewal_of(values, DAY, RENEWALS).to_json() == {
+    document = renewal_of(values, DAY, RENEWALS).to_json()
+    evidence = [each.pop("evidence") for each in document["checkpoints"]]
+
+    assert document == {
         "renewal_on": "2026-10-09",
         "notice_on": "2026-09-09",
         "auto_renew": True,
@@ -99,6 +102,13 @@ def test_the_document_says_what_is_past_what_is_due_and_what_is_ahead():
             {"checkpoint": 30, "falls_on": "2026-08-10", "state": "ahead"},
         ],
     }
+    assert [[one["evidence"] for one in each] for each in evidence] == [
+        ["stakeholder_map"],
+        ["value_narrative"],
+        ["commercial_path"],
+        ["plan"],
+        ["paperwork"],
+    ]
 
 
 def test_who_prepares_a_renewal_follows_its_size():

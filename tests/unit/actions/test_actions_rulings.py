@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 
 import pytest
@@ -149,6 +150,31 @@ def test_a_checkpoint_says_where_the_renewal_stands(days, signed, says):
 
     assert ruling.fired is (says == "it fell on")
     assert says in ruling.parts[0].now
+
+
+def test_a_checkpoint_names_the_evidence_that_is_missing():
+    """Seen, missing, not to be told, or shown by a step that was done; what lies ahead asks for nothing."""
+    heard = {("touchpoint", name): None for each in RULES.renewals.evidence[:2] for name in each.topics}
+    heard["touchpoint", "value_review"] = days_after(-40)
+    scored = table(row(days_to_renewal=80, term_days=365, checkpoint_evidence=heard))
+    book = Book()
+    book.run(scored, {"A": state()})
+    (action,) = book.unfinished
+
+    def evidence(**given):
+        found = rulings(scored, **given)
+        return {days: found[f"checkpoints.{days}"].parts[1:] for days in CHECKPOINTS}
+
+    asked = evidence(kept=[action])
+    assert [(part.needs, part.holds) for part in (*asked[180], *asked[120], *asked[90])] == [
+        ("evidence: Stakeholder map confirmed", False),
+        ("evidence: Value narrative agreed with the champion", True),
+        ("evidence: Commercial path and its owner agreed", None),
+    ]
+    assert asked[120][0].now == "seen in a touchpoint on 2026-04-22"
+    assert asked[60] == asked[30] == ()
+    (done,) = evidence(ended=[replace(action, status="done")])[90]
+    assert (done.holds, done.now) == (True, "its step was done")
 
 
 def test_a_stage_says_why_it_is_not_taken():

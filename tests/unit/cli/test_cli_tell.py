@@ -120,3 +120,15 @@ def test_a_mistake_is_the_callers(store, tmp_path, words, error):
 
     assert raised.value.exit_code == 2
     assert store.said("A-1042") == []
+
+
+def test_explain_says_what_each_checkpoint_wants_and_which_of_it_is_missing(store, tmp_path):
+    """By name; what nobody can tell is not called missing."""
+    done = CliRunner().invoke(app, ["explain", "A-1042", "--workspace", str(tmp_path)])
+
+    assert done.exit_code == 0, done.output
+    assert "On the way to the renewal on 2026-11-30" in done.output
+    assert "- 180 days (2026-04-03, past): Stakeholder map confirmed (step, 2026-04-14)" in done.output
+    assert "- 90 days (2026-06-02, now): missing: Commercial path and its owner agreed" in done.output
+    assert "- 60 days (2026-07-02, ahead): cannot tell: Mitigation or expansion plan" in done.output
+    assert "- 30 days (2026-08-01, ahead): to come: Paperwork with their legal" in done.output

@@ -248,8 +248,23 @@ def test_the_calendar_lists_renewals_the_soonest_first_with_their_checkpoints(cl
     RenewalList.model_validate_json(answer.content)
     assert [each["account_id"] for each in answer.json()["renewals"]] == ["<A&\"1'>", "A-1042", "A-green"]
     known = answer.json()["renewals"][1]
-    ninety = {"checkpoint": 90, "falls_on": "2026-06-02", "state": "now", "done_on": None, "outcome": None}
-    assert known["renewal"]["checkpoints"][2] == ninety
+    assert known["renewal"]["checkpoints"][2] == {
+        "checkpoint": 90,
+        "falls_on": "2026-06-02",
+        "state": "now",
+        "done_on": None,
+        "outcome": None,
+        "evidence": [
+            {
+                "evidence": "commercial_path",
+                "label": "Commercial path and its owner agreed",
+                "there": False,
+                "on": None,
+                "seen_in": None,
+                "step": "commercial_path",
+            }
+        ],
+    }
     assert answer.json()["renewals"][0]["renewal"] is None
 
     first = client.get("/v1/renewals", params={"limit": 2}).json()

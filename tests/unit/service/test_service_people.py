@@ -204,6 +204,42 @@ def test_checkpoints_show_what_was_done_and_said_of_this_term(client, store, crm
     assert {each["outcome"] for days, each in found.items() if days != 90} == {None}
 
 
+def test_evidence_is_there_once_its_step_was_done_in_this_term(client, store, crm, browser):
+    """Before that it is missing, or nobody can tell; the same step of the last term shows nothing."""
+
+    def evidence():
+        page = crm.get("/v1/renewals", params={"text": "A-1042"}).json()
+        checkpoints = page["renewals"][0]["renewal"]["checkpoints"]
+        return {one["evidence"]: one for each in checkpoints for one in each["evidence"]}
+
+    before = evidence()
+    assert (before["commercial_path"]["there"], before["plan"]["there"]) == (False, None)
+    assert "✗ Missing: Commercial path and its owner agreed" in read(browser.get(PAGE))
+    assert "? Cannot tell: Mitigation or expansion plan" in read(browser.get(PAGE))
+
+    steps = {"commercial_path": (90, date(2025, 11, 30)), "decide_plan": (60, date(2026, 11, 30))}
+    opened = []
+    for step, (days, renewal_on) in steps.items():
+        name = f"checkpoint_{days}"
+        opened.append(
+            action(
+                action_id_of("A-1042", name, step, renewal_on), playbook=name, kind="checkpoint", step=step
+            )
+        )
+    publication = store.begin(NOW.date(), NOW, NOW)
+    store.write_readings(publication, company())
+    store.publish(publication, [ActionEvent("opened", NOW, each) for each in opened])
+    for each in opened:
+        store.tell(each.action_id, Complete(), "Maya", NOW)
+
+    after = evidence()
+    assert after["commercial_path"] == before["commercial_path"]
+    assert after["plan"] == before["plan"] | {"there": True, "on": "2026-06-30", "seen_in": "step"}
+    assert "✓ Mitigation or expansion plan, 30 June 2026, by the step that was done" in read(
+        browser.get(PAGE)
+    )
+
+
 FORMS = {
     "override": BODIES["override"],
     "sentiment": BODIES["sentiment"],

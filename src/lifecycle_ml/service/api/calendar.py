@@ -32,6 +32,17 @@ class CheckpointOutcome(Shape):
     at: AwareDatetime
 
 
+class CheckpointEvidence(Shape):
+    """One thing a checkpoint wants to be true."""
+
+    evidence: str = Field(description="Its name in serving/renewals.toml.")
+    label: str
+    there: bool | None = Field(description="Null where nobody can tell: nothing that would show it is kept.")
+    on: date | None = Field(description="When it was last seen.")
+    seen_in: Literal["touchpoint", "milestone", "step"] | None
+    step: str | None = Field(description="The step that shows it once it is done, where one does.")
+
+
 class Checkpoint(Shape):
     """A day on the way to a renewal on which somebody looks at the account."""
 
@@ -40,6 +51,9 @@ class Checkpoint(Shape):
     state: Literal["past", "now", "ahead"]
     done_on: date | None = Field(description="When its steps were completed; null: they were not, as of now.")
     outcome: CheckpointOutcome | None = Field(description="What people say it came to, as of now.")
+    evidence: list[CheckpointEvidence] = Field(
+        description="What the tables knew at as_of, and the steps done as of now."
+    )
 
 
 class Renewal(Shape):

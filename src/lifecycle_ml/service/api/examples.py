@@ -240,6 +240,84 @@ RENEWAL: dict[str, Any] = {
             "state": "past",
             "done_on": "2026-04-14",
             "outcome": {"outcome": "renew", "by": "Ada Quist", "at": "2026-04-14T09:30:00Z"},
+            "evidence": [
+                {
+                    "evidence": "stakeholder_map",
+                    "label": "Stakeholder map confirmed",
+                    "there": True,
+                    "on": "2026-04-14",
+                    "seen_in": "step",
+                    "step": "confirm_stakeholders",
+                }
+            ],
+        },
+        {
+            "checkpoint": 120,
+            "falls_on": "2026-05-03",
+            "state": "past",
+            "done_on": None,
+            "outcome": None,
+            "evidence": [
+                {
+                    "evidence": "value_narrative",
+                    "label": "Value narrative agreed with the champion",
+                    "there": True,
+                    "on": "2026-04-28",
+                    "seen_in": "touchpoint",
+                    "step": "value_narrative",
+                }
+            ],
+        },
+        {
+            "checkpoint": 90,
+            "falls_on": "2026-06-02",
+            "state": "now",
+            "done_on": None,
+            "outcome": None,
+            "evidence": [
+                {
+                    "evidence": "commercial_path",
+                    "label": "Commercial path and its owner agreed",
+                    "there": False,
+                    "on": None,
+                    "seen_in": None,
+                    "step": "commercial_path",
+                }
+            ],
+        },
+        {
+            "checkpoint": 60,
+            "falls_on": "2026-07-02",
+            "state": "ahead",
+            "done_on": None,
+            "outcome": None,
+            "evidence": [
+                {
+                    "evidence": "plan",
+                    "label": "Mitigation or expansion plan",
+                    "there": None,
+                    "on": None,
+                    "seen_in": None,
+                    "step": "decide_plan",
+                }
+            ],
+        },
+        {
+            "checkpoint": 30,
+            "falls_on": "2026-08-01",
+            "state": "ahead",
+            "done_on": None,
+            "outcome": None,
+            "evidence": [
+                {
+                    "evidence": "paperwork",
+                    "label": "Paperwork with their legal and purchasing people",
+                    "there": False,
+                    "on": None,
+                    "seen_in": None,
+                    "step": "paperwork",
+                }
+            ],
         },
         {"checkpoint": 120, "falls_on": "2026-05-03", "state": "past", "done_on": None, "outcome": None},
         {"checkpoint": 90, "falls_on": "2026-06-02", "state": "now", "done_on": None, "outcome": None},

@@ -134,6 +134,16 @@ def event(kind: str) -> str:
     return _EVENTS.get(kind, plain(kind))
 
 
+def evidence(one: dict[str, Any], state: str) -> str:
+    """What a checkpoint in this state wants to be true, and whether it is."""
+    if one["there"]:
+        seen = {"step": "by the step that was done"}.get(one["seen_in"], f"in a {one['seen_in']}")
+        return f"✓ {one['label']}, {day(one['on'])}, {seen}"
+    if one["there"] is None:
+        return f"? Cannot tell: {one['label']}"
+    return f"{'Still to come' if state == 'ahead' else '✗ Missing'}: {one['label']}"
+
+
 def stage(name: str | None) -> str:
     """A stage as people say it."""
     return "–" if name is None else sentence("hand-off" if name == "hand_off" else plain(name))
@@ -210,6 +220,7 @@ FILTERS = {
         trend,
         escalation,
         event,
+        evidence,
         stage,
         away,
         ago,
