@@ -58,6 +58,11 @@ class Action:
     kind: Kind = "playbook"
     hours: float = 0.0
 
+    @property
+    def watches(self) -> bool:
+        """Whether it is a review that sleeps: the account waits for the evidence."""
+        return self.status == "snoozed" and is_review(self.kind, self.step)
+
 
 @dataclass(frozen=True)
 class Assignment:

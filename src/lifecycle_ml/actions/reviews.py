@@ -7,7 +7,7 @@ account recovered before, which ends it, or is about to: then it looks again som
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from lifecycle_ml.actions.action import Action, ActionEvent, action_id_of, is_review
+from lifecycle_ml.actions.action import LIVE, Action, ActionEvent, action_id_of, is_review
 from lifecycle_ml.actions.needs import Need, Today, reason_in_words
 from lifecycle_ml.actions.playbooks import Plan
 from lifecycle_ml.actions.rulebook import ActionRules
@@ -197,6 +197,27 @@ class Reviews:
             found.add(name)
             number += 1
         return found
+
+
+def what_follows(need: Need, own: Collection[Action], rules: ActionRules) -> tuple[str, ...]:
+    """Say who decides how to go on, and when, where every step of a playbook ended; nothing before that.
+
+    `own` are all actions of the account, finished ones too.
+    """
+    by_id = {action.action_id: action for action in own}
+    steps = [by_id.get(need.action_id(step)) for step in need.steps]
+    if any(step is None or step.status in LIVE for step in steps):
+        return ()
+    mine = (each for each in own if each.playbook == need.playbook and each.status in LIVE)
+    review = next((each for each in mine if _is_review(each)), None)
+    if review is not None:
+        who = f"{review.owner} ({review.owner_role})"
+        if review.snoozed_until is not None:
+            return (f"waiting for the evidence until {review.snoozed_until:%Y-%m-%d}, owner {who}",)
+        return (f"{who} decides how to go on, due {review.due_at:%Y-%m-%d}",)
+    if not rules.playbooks.by_id[need.playbook].reviewed:
+        return ("every step has ended, and the playbook asks for no review",)
+    return ("every step has ended: the next run sets the day on which somebody decides how to go on",)
 
 
 def criteria_in_words(checks: Sequence[Check]) -> str:

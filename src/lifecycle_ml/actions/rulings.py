@@ -16,6 +16,7 @@ from lifecycle_ml.actions.checkpoints import CHECKPOINTS, DATA, DatedCheckpoint,
 from lifecycle_ml.actions.desk import Desk
 from lifecycle_ml.actions.needs import Need, Today, episode_of, look_at
 from lifecycle_ml.actions.plan import held_back
+from lifecycle_ml.actions.reviews import what_follows
 from lifecycle_ml.actions.rule_words import RuleWords, plain_value
 from lifecycle_ml.actions.rulebook import ActionRules
 from lifecycle_ml.actions.stages import STAGES
@@ -329,6 +330,8 @@ class _Court:
             waits = cooling.get((self._id, need.playbook))
             if begun:
                 found[need.playbook] = tuple(_begun(action) for action in begun)
+                if need.kind == "playbook":
+                    found[need.playbook] += what_follows(need, own, self._rules)
             elif waits is not None:
                 found[need.playbook] = (waits,)
             elif self._nobody_free(need):

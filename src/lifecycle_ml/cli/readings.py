@@ -74,6 +74,9 @@ def _tell(document: dict[str, Any], name: str | None, renewal: dict[str, Any] | 
             say(f"  - {trigger['says']} ({trigger['owner_role']})")
     if document["actions"]:
         say("What to do")
+        following = document["scorecard"]["next_action"]
+        if following not in (None, *(action["title"] for action in document["actions"])):
+            say(f"  {following}")
         for action in document["actions"]:
             say(
                 f"  - {action['title']}: {action['owner'] or action['owner_role']}, "

@@ -10,7 +10,9 @@ from planned_company import DAY, RULES, Book, days_after, row, state, table
 
 from lifecycle_ml.actions.action import action_id_of, is_review
 from lifecycle_ml.actions.ledger import Assign, Complete, Dismiss, Snooze
+from lifecycle_ml.actions.needs import look_at
 from lifecycle_ml.actions.playbooks import Review, check_playbooks
+from lifecycle_ml.actions.reviews import what_follows
 from lifecycle_ml.errors import ConfigError
 from lifecycle_ml.health.state import Runs
 
@@ -249,6 +251,33 @@ def test_a_review_that_is_no_longer_asked_for_closes():
     (closed,) = run(book, 5, rules=with_playbook("champion_left", "red", review=False))
 
     assert (closed.kind, closed.because) == ("closed", "the workspace no longer asks for this step")
+
+
+def test_explaining_says_what_follows_where_every_step_ended():
+    """Nothing while a step is open; then the next run; then day and owner; on its day who decides by when."""
+    book = worked_out()
+    said = []
+    for days in (0, 4, 18):
+        today = table(row("A", days_after(days), health="red"))
+        (need,) = (each for each in look_at(today, {"A": RED}, RULES).needs if each.kind == "playbook")
+        if days == 0:
+            open_book = Book()
+            run(open_book, 0)
+            said.append(what_follows(need, list(open_book.actions.values()), RULES))
+        said.append(what_follows(need, list(book.actions.values()), RULES))
+        run(book, max(days, 4))
+    said.append(what_follows(need, list(book.actions.values()), RULES))
+
+    assert said == [
+        (),
+        ("every step has ended: the next run sets the day on which somebody decides how to go on",),
+        ("waiting for the evidence until 2026-06-19, owner Head of Customer Success (cs_lead)",),
+        ("waiting for the evidence until 2026-06-19, owner Head of Customer Success (cs_lead)",),
+        ("Head of Customer Success (cs_lead) decides how to go on, due 2026-06-24",),
+    ]
+    silent = with_playbook("champion_left", "red", review=False)
+    (ended,) = what_follows(need, [each for each in book.actions.values() if each.step in STEPS], silent)
+    assert ended == "every step has ended, and the playbook asks for no review"
 
 
 def test_the_names_of_reviews_are_theirs():

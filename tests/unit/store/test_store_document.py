@@ -59,6 +59,22 @@ def test_actions_come_by_due_date_and_finished_ones_not_at_all():
     assert joined["scorecard"]["next_action"] == "A"
 
 
+def test_an_account_that_waits_for_the_evidence_says_until_when_and_who_decides_then():
+    """The review of a playbook that is done sleeps; on its day it is what is to be done."""
+    until = NOW + timedelta(days=9)
+    review = row(step="review_1", title="Decide", status="snoozed", snoozed_until=until, owner="Kim")
+    other = row(action_id="b", step="call", status="snoozed", snoozed_until=until)
+
+    def next_action(now, *actions):
+        return join_live(encode(document()), Live(now, actions))["scorecard"]["next_action"]
+
+    says = f"Waiting for the evidence until {until:%Y-%m-%d}, owner Kim (csm)"
+    assert next_action(NOW, review, other) == says
+    assert next_action(NOW, other) is None
+    assert next_action(NOW, review, row(action_id="c", kind="stage")) == "Call"
+    assert next_action(until, review) == "Decide"
+
+
 @pytest.mark.parametrize(
     ("after", "escalated", "expected"),
     [

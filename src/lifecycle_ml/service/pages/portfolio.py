@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
+from lifecycle_ml.actions.next_hour import next_hours
 from lifecycle_ml.service.api.problems import ProblemError
 from lifecycle_ml.service.pages import charts, words
 from lifecycle_ml.service.pages.labels import labels_of
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
 
+    from lifecycle_ml.actions.next_hour import NextHour
     from lifecycle_ml.service.serving import Serving
     from lifecycle_ml.store.rows import Listed, Mix, Page
 
@@ -86,6 +88,7 @@ def accounts(request: Request, at: At, caller: Signed) -> Response:
             ("ARR", charts.stacked({color: each.arr for color, each in mix.items()})),
         ],
         more=question.address(cursor=page.next) if page.next else None,
+        next_hour=_next_hour(at, question),
         continued=question.cursor is not None and not moved_on,
         moved_on=moved_on,
     )
@@ -120,6 +123,12 @@ def _page(at: Serving, question: Question, as_of: date) -> tuple[Page, bool]:
         return read(limit=PER_PAGE), True
 
 
+def _next_hour(at: Serving, question: Question) -> NextHour | None:
+    """Return where one more hour would keep most, of the owners asked for; None where all work has hours."""
+    beyond = next_hours(at.store.waiting())
+    return next((each for each in beyond if each.concerns(question.owner)), None)
+
+
 def _csv(at: Serving, question: Question, as_of: date) -> Iterator[bytes]:
     # a byte order mark: without it Excel takes UTF-8 for something else
     yield b"\xef\xbb\xbf" + csv_line(CSV_COLUMNS).encode()
@@ -141,7 +150,8 @@ def _row(row: Listed, page: Page, at: Serving) -> dict[str, Any]:
     document = join_live(row.body, page.live(row.account_id, at.clock()))
     churn, reasons = document["churn"], document["reasons"]
     actions = [action for action in document["actions"] if action["status"] != "held_out"]
-    first = actions[0] if actions else None
+    says = document["scorecard"]["next_action"]
+    first = next((each for each in actions if each["title"] == says), actions[0] if actions else None)
     return {
         "account_id": row.account_id,
         "name": row.name or row.account_id,
@@ -161,7 +171,7 @@ def _row(row: Listed, page: Page, at: Serving) -> dict[str, Any]:
         "triggers": "; ".join(each["says"] for each in row.triggers),
         "signs": len(row.triggers),
         "renewal_on": row.renewal_on,
-        "next_action": first["title"] if first else None,
+        "next_action": says or (first["title"] if first else None),
         "next_action_owner": first["owner"] if first else None,
         "next_action_due_at": first["due_at"] if first else None,
         "escalation_status": document["scorecard"]["escalation_status"],
