@@ -42,6 +42,7 @@ from lifecycle_ml.outcomes.recipe import Recipe, load_recipe
 from lifecycle_ml.outcomes.snapshots import population
 from lifecycle_ml.promotion.training import train
 from lifecycle_ml.reasons.explain import Explanations, explain
+from lifecycle_ml.revenue.statement import revenue_statement
 from lifecycle_ml.rulebook import CHURN, EXPANSION, Rulebook, load_rulebook, load_rules, served_by, untrained
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.store.reading import Served, compose, make_receipt, plain
@@ -152,6 +153,7 @@ def run_nightly(
         history = run.replay(as_of) if latest is None else 0
         counts = run.publish(publication, current=current)
         if watching and counts["current"]:
+            run.keep_books(publication)
             run.watch(publication)
     finally:
         store.close()
@@ -205,6 +207,7 @@ class _Run:
     def finish(self, latest: Publication, *, watching: bool) -> RunSummary:
         """Do what is left of the run that published `latest`."""
         if watching:
+            self.keep_books(latest)
             self.watch(latest)
         mix = self.store.mix()
         return RunSummary(
@@ -217,6 +220,24 @@ class _Run:
             current=True,
             bundles=self.rules.bundles,
         )
+
+    def keep_books(self, publication: Publication) -> None:
+        """Keep NRR, GRR, their forecast and what retention teaches; nothing where there are no contracts."""
+        if "contracts" not in self.tables:
+            return
+        self.progress("keeping the books", 0, 1)
+        label, taxonomy = self.rules.recipe.label, self.rules.taxonomy
+        statement = revenue_statement(
+            self.tables,
+            publication.as_of,
+            label.grace_days,
+            label.arrival_lag_days,
+            self.store,
+            decides={name: taxonomy.named(name).owner_role for name in taxonomy.categories},
+            before=self.store.statement(),
+        )
+        self.store.write_statement(publication.as_of, publication.now, statement)
+        self.progress("keeping the books", 1, 1)
 
     def watch(self, publication: Publication) -> None:
         """Keep the monitor's word on whether what serves is still right."""

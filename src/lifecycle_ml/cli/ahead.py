@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 from lifecycle_ml.cli.screen import say, say_json, show_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from lifecycle_ml.revenue.books import Books
     from lifecycle_ml.revenue.forecast_backtest import Forecasts
-    from lifecycle_ml.revenue.outlook import Outlook
     from lifecycle_ml.settings import Settings
     from lifecycle_ml.tables.source import Tables
     from lifecycle_ml.workspace import Workspace
@@ -177,36 +176,13 @@ def reasons(workspace: Workspace, settings: Settings, as_of: date, *, as_json: b
 def _forecasts(
     workspace: Workspace, settings: Settings, tables: Tables, as_of: date
 ) -> list[tuple[Books, Forecasts, str | None]]:
-    """Make the forecast of every book; account models speak where they were published in time."""
     from lifecycle_ml.outcomes.recipe import load_recipe
-    from lifecycle_ml.revenue.books import read_books
-    from lifecycle_ml.revenue.forecast_backtest import forecast_with_past
-    from lifecycle_ml.revenue.outlook import published_outlook
+    from lifecycle_ml.revenue.statement import forecasts_of
     from lifecycle_ml.store.store import Store
 
     label = load_recipe(workspace, "churn").label
-    reasons: dict[date, str] = {}
-    made = []
     with closing(Store.open(settings.store_url)) as store:
-
-        def ask(day: date, books: Books) -> Outlook | None:
-            found, says = published_outlook(store, list(books.accounts), day)
-            if found is None:
-                reasons[day] = says
-            return found
-
-        asking: Callable[[date, Books], Outlook | None] = ask
-        for books in read_books(tables, as_of, label.grace_days, label.arrival_lag_days):
-            found = forecast_with_past(
-                tables,
-                as_of,
-                label.grace_days,
-                label.arrival_lag_days,
-                asking,
-                books_of_today=books,
-            )
-            made.append((books, found, reasons.get(as_of)))
-    return made
+        return forecasts_of(tables, as_of, label.grace_days, label.arrival_lag_days, store)
 
 
 def _show_forecast(report: Mapping[str, Any], formulas: Mapping[str, str]) -> None:

@@ -43,14 +43,14 @@ def revenue_report(tables: Tables, books: Books, gross_margin: float = 1.0) -> d
         "currency": books.currency,
         "advice": books.advice,
         "known_on": books.known_on.isoformat(),
-        "waterfall": _rows(whole[whole["month"].isin(shown)]),
-        "waterfall_by_segment": _rows(by_segment[by_segment["month"].isin(shown)]),
-        "retention": _rows(kept.retention(books, last=MONTHS)),
-        "retention_by_segment": _rows(kept.retention(books, "segment", last=1)),
-        "retention_by_cohort": _rows(kept.retention(books, "cohort", last=1)),
-        "cohorts": _rows(kept.cohorts(books)),
-        "by_channel": _rows(acquisition(tables, books, "acquisition_channel", gross_margin)),
-        "by_campaign": _rows(acquisition(tables, books, "acquisition_campaign", gross_margin)),
+        "waterfall": plain_rows(whole[whole["month"].isin(shown)]),
+        "waterfall_by_segment": plain_rows(by_segment[by_segment["month"].isin(shown)]),
+        "retention": plain_rows(kept.retention(books, last=MONTHS)),
+        "retention_by_segment": plain_rows(kept.retention(books, "segment", last=1)),
+        "retention_by_cohort": plain_rows(kept.retention(books, "cohort", last=1)),
+        "cohorts": plain_rows(kept.cohorts(books)),
+        "by_channel": plain_rows(acquisition(tables, books, "acquisition_channel", gross_margin)),
+        "by_campaign": plain_rows(acquisition(tables, books, "acquisition_campaign", gross_margin)),
         "awaiting": {
             "accounts": int(books.awaiting.sum()),
             "arr": int(books.arr[books.awaiting, -1].sum()) / 100,
@@ -58,7 +58,8 @@ def revenue_report(tables: Tables, books: Books, gross_margin: float = 1.0) -> d
     }
 
 
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of `waterfall`, `retention` and so on: money in units, what cannot be told None."""
     return [
         {
             str(name): value / 100 if name in _MONEY else None if pd.isna(value) else value

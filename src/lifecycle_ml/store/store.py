@@ -20,6 +20,7 @@ from lifecycle_ml.store import assigned, audit, lists, overflow, publishing, rem
 from lifecycle_ml.store import colors as past_colors
 from lifecycle_ml.store import events as happenings
 from lifecycle_ml.store import said as spoken
+from lifecycle_ml.store import statements as revenue
 from lifecycle_ml.store.at_hand import AtHand
 from lifecycle_ml.store.engine import open_engine, say_store_error, writing
 from lifecycle_ml.store.keys import Keys
@@ -489,6 +490,16 @@ class Store:
         with self._reading() as connection:
             found: dict[str, Any] | None = connection.execute(_LATEST_VERDICT).scalar()
         return found
+
+    def write_statement(self, as_of: date, at: datetime, document: Mapping[str, Any]) -> None:
+        """Keep the revenue statement of a day; said again, the later one replaces it."""
+        with self._writing() as connection:
+            revenue.write(connection, as_of, at, document)
+
+    def statement(self) -> dict[str, Any] | None:
+        """Return the revenue statement of the newest as_of, None before the first."""
+        with self._reading() as connection:
+            return revenue.read(connection)
 
     # Inside
 
