@@ -488,9 +488,18 @@ def demo(
 
 @app.command("export-openapi")
 def export_openapi(
-    out: Annotated[Path, typer.Argument(help="JSON file to write.")], workspace: WorkspaceOption = Path()
+    out: Annotated[Path, typer.Option(help="JSON file to write.")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="3.1 (all of it), 3.0 (for Salesforce), 2.0 (for Power Platform), or hubspot (an action).",
+        ),
+    ] = "3.1",
+    server: Annotated[str, typer.Option(help="Address the CRM calls.")] = "https://lifecycle.example.com",
+    workspace: WorkspaceOption = Path(),
 ) -> None:
-    """Write the service's OpenAPI description to a file."""
-    from lifecycle_ml.cli import inspect
+    """Write the API's description for those who import it: OpenAPI 3.1 or 3.0, Swagger 2.0, HubSpot."""
+    from lifecycle_ml.cli import openapi
 
-    inspect.export_openapi(*open_workspace(workspace), out)
+    openapi.export_openapi(*open_workspace(workspace), form, server, out)

@@ -1,11 +1,9 @@
-"""Commands that look without changing anything: check, doctor, export-openapi."""
+"""Commands that look without changing anything: check, doctor."""
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle_ml.cli.screen import say, say_json
@@ -124,13 +122,3 @@ def doctor(workspace: Workspace, settings: Settings) -> None:
             say(f"wrong  {name:7} {error}")
     if wrong:
         raise UserError(f"{wrong} of 5 things are not in order.")
-
-
-def export_openapi(workspace: Workspace, settings: Settings, out: Path) -> None:
-    """Write the OpenAPI description of the service."""
-    from lifecycle_ml.service.app import create_app
-
-    document = create_app(settings, workspace).openapi()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    say(f"{out}: OpenAPI {document['openapi']}, {len(document['paths'])} paths.")
