@@ -23,8 +23,8 @@ def export(folder, *words):
     ("form", "key", "value", "says"),
     [
         ("3.1", "openapi", "3.1.0", "OpenAPI 3.1.0"),
-        ("3.0", "openapi", "3.0.3", "OpenAPI 3.0.3, 19 operations"),
-        ("2.0", "swagger", "2.0", "Swagger 2.0, 19 operations"),
+        ("3.0", "openapi", "3.0.3", "OpenAPI 3.0.3"),
+        ("2.0", "swagger", "2.0", "Swagger 2.0"),
         ("hubspot", "objectTypes", ["COMPANY"], "put the key in its place"),
     ],
 )

@@ -83,7 +83,7 @@ def shapes(document):
 
 def test_names_of_operations_do_not_change(own, made):
     """Renaming one breaks every flow that calls it."""
-    assert {name: where for name, where, _ in operations(made)} == OPERATIONS
+    assert OPERATIONS.items() <= {name: where for name, where, _ in operations(made)}.items()
     mine = {name: where for name, where, _ in operations(own)}
     assert OPERATIONS.items() <= mine.items()
     assert len(mine) == sum(1 for _ in operations(own))
