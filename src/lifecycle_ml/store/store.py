@@ -446,12 +446,12 @@ class Store:
             words = spoken.checkpoints(connection, renewals)
         return {account_id: words.add_to(account_id, one) for account_id, one in renewals.items()}
 
-    def said(self, account_id: str, limit: int = 200) -> list[Said]:
     def renewal(self, account_id: str, as_of: date | None = None) -> dict[str, Any] | None:
         """Return the renewal ahead of an account as `renewals_as_told` does, None where none was published."""
         with self._reading() as connection:
             return spoken.told_renewal(connection, account_id, as_of)
 
+    def said(self, account_id: str, limit: int = 200) -> list[Said]:
         """Return what people said of an account, the newest first."""
         with self._reading() as connection:
             return spoken.history(connection, account_id, limit)
