@@ -24,6 +24,8 @@ BENCHMARKS = (
     ("benchmarks.reasons_audited", "--out", "out/reasons_audited.jsonl"),
     ("benchmarks.feedback_loops", "--seeds", "20", "--out", "out/feedback_loops.jsonl"),
     ("benchmarks.feedback_loops", "--part", "cost", "--out", "out/feedback_loops_cost.jsonl"),
+    ("benchmarks.service", "--out", "out/service.jsonl"),
+    ("benchmarks.service", "--part", "mixed", "--seconds", "600", "--out", "out/service.jsonl"),
 )
 
 

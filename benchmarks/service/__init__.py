@@ -1,0 +1,1 @@
+"""Load figures of the service: `python -m benchmarks.service`."""

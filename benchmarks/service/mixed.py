@@ -1,0 +1,206 @@
+"""Mixed load while a nightly run publishes and a champion is promoted; nothing may break, tear or grow.
+
+    python -m benchmarks.service --part mixed --seconds 600
+
+Four clients ask in turn for scores (one and 200), lists, the queue and what-ifs, and complete actions, on a
+copy of the demo company. Meanwhile `lifecycle score` publishes again and again: with the same bag promoted
+under another digest, with a broken bundle promoted (the champion before it serves), and with the first one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event, Lock
+from typing import Any
+
+import httpx
+import psutil
+from benchmarks.one_scan.measuring import Report
+from benchmarks.service.servers import KEY, Server, demo_environ, lifecycle
+
+from lifecycle_ml.models.bundle import load
+from lifecycle_ml.workspace import standard_root
+
+CLIENTS = 4
+PATIENCE = 120.0
+SETTLES = 0.34
+"""Share of the time after which memory should grow no more: caches are full, libraries loaded."""
+
+
+@dataclass
+class Seen:
+    """What the clients saw."""
+
+    statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
+    torn: list[str] = field(default_factory=list)
+    models: dict[int, set[str]] = field(default_factory=dict)
+    """By publication the digests its accounts were scored with: one each."""
+    memory: list[tuple[float, int]] = field(default_factory=list)
+    """Seconds since the start, and bytes the service holds."""
+    nightly: Counter[int] = field(default_factory=Counter)
+    """Exit codes of the runs that published meanwhile."""
+    lock: Lock = field(default_factory=Lock)
+
+    def growth(self, seconds: float) -> float:
+        """Return how much larger the median of the last third is than that of the second."""
+        middle = [size for at, size in self.memory if SETTLES * seconds <= at < 2 * SETTLES * seconds]
+        last = [size for at, size in self.memory if at >= 2 * SETTLES * seconds]
+        if not middle or not last:
+            return 0.0
+        return sorted(last)[len(last) // 2] / sorted(middle)[len(middle) // 2] - 1
+
+
+def mixed(demo: Path, report: Report, seconds: float) -> Seen:
+    """Run the load and say what was seen."""
+    with copy_of(demo) as company, lifecycle(company, standard_root()) as server:
+        seen = put_load(server, company, seconds)
+    broken = {f"{path} {status}": count for (path, status), count in seen.statuses.items() if status >= 500}
+    calls, nightly = sum(seen.statuses.values()), dict(seen.nightly)
+    found = {
+        "part": "mixed",
+        "seconds": seconds,
+        "calls": calls,
+        "statuses": {f"{path} {status}": count for (path, status), count in sorted(seen.statuses.items())},
+        "broken": broken,
+        "torn": seen.torn[:5],
+        "publications": len(seen.models),
+        "digests": len(set().union(*seen.models.values())) if seen.models else 0,
+        "nightly": nightly,
+        "memory_mib": [round(size / 2**20) for _, size in seen.memory[:: max(1, len(seen.memory) // 10)]],
+        "growth": round(seen.growth(seconds), 4),
+        "load": os.getloadavg()[0],
+    }
+    report.keep(found)
+    print(json.dumps(found, indent=1))
+    met = not broken and not seen.torn and seen.growth(seconds) < 0.05 and set(nightly) == {0}
+    print(f"mixed    no 5xx, no torn answer, memory flat: {'reached' if met else 'MISSED'}")
+    return seen
+
+
+def put_load(server: Server, company: Path, seconds: float) -> Seen:
+    """Ask from several threads, publish and promote, and watch memory, for so many seconds."""
+    seen, done = Seen(), Event()
+    with ThreadPoolExecutor(CLIENTS + 1) as pool:
+        began = time.perf_counter()
+        asking = [pool.submit(_ask, server, number, seen, done) for number in range(CLIENTS)]
+        publishing = pool.submit(_publish, company, seen, done)
+        process = psutil.Process(server.pid)
+        while time.perf_counter() - began < seconds:
+            seen.memory.append((time.perf_counter() - began, process.memory_info().rss))
+            time.sleep(min(1.0, seconds / 30))
+        done.set()
+        for each in (*asking, publishing):
+            each.result()
+    return seen
+
+
+def _ask(server: Server, number: int, seen: Seen, done: Event) -> None:
+    with httpx.Client(base_url=server.address, headers={"X-API-Key": KEY}, timeout=PATIENCE) as client:
+        ids = [each["account_id"] for each in client.get("/v1/accounts?limit=200").json()["accounts"]]
+        turn = number
+        while not done.is_set():
+            turn += 1
+            kind = turn % 8
+            if kind == 7:
+                _complete(client, f"{number}-{turn}", seen)
+            elif kind == 6:
+                changes = [{"feature": "active_users_28d", "value": turn % 40}]
+                _told(client.post("/v1/what-if", json={"account_id": ids[number], "changes": changes}), seen)
+            elif kind in (4, 5):
+                path = "/v1/accounts?limit=50" if kind == 4 else "/v1/actions?limit=50"
+                _told(client.get(path), seen)
+            else:
+                asked = ids if kind == 3 else ids[turn % 200 :][:1]
+                answer = client.post("/v1/score", json={"account_ids": asked})
+                _told(answer, seen)
+                if answer.status_code == 200:
+                    _whole(answer.json(), seen)
+
+
+def _complete(client: httpx.Client, key: str, seen: Seen) -> None:
+    queue = client.get("/v1/actions?limit=20")
+    _told(queue, seen)
+    waiting = [each["action_id"] for each in queue.json().get("actions", [])]
+    if waiting:
+        action = waiting[hash(key) % len(waiting)]
+        answer = client.post(f"/v1/actions/{action}/complete", json={"idempotency_key": key})
+        _told(answer, seen, "/v1/actions/{id}/complete")
+
+
+def _told(answer: httpx.Response, seen: Seen, path: str | None = None) -> None:
+    with seen.lock:
+        seen.statuses[path or answer.request.url.path, answer.status_code] += 1
+
+
+def _whole(answer: dict[str, Any], seen: Seen) -> None:
+    """Hold an answer against itself: one publication, one moment, one model."""
+    accounts = [each["account"] for each in answer["results"] if each["status"] == "ok"]
+    moments = {(each["as_of"], each["scored_at"]) for each in accounts} - {
+        (answer["as_of"], answer["scored_at"])
+    }
+    digests = {each["model"]["churn"]["digest"] for each in accounts}
+    with seen.lock:
+        known = seen.models.setdefault(answer["publication_id"], set())
+        known |= digests
+        if moments or len(known) > 1:
+            seen.torn.append(f"publication {answer['publication_id']}: {sorted(moments)}, {sorted(known)}")
+
+
+def _publish(company: Path, seen: Seen, done: Event) -> None:
+    """Promote and publish in turn."""
+    bundles = company / "out" / "bundles"
+    pointer = bundles / "churn.json"
+    first = json.loads(pointer.read_text("utf-8"))
+    second = {"digest": twin(bundles, first["digest"], 2), "version": "2", "previous": first}
+    third = {"digest": twin(bundles, first["digest"], 3), "version": "3", "previous": second}
+    (bundles / third["digest"].removeprefix("sha256:") / "member-00.txt").write_text("half a mem")
+    champions = (second, third, first)
+    command = [str(Path(sys.executable).with_name("lifecycle")), "score", "--as-of", "2026-07-01"]
+    command += ["--workspace", str(standard_root())]
+    environ = {**os.environ, **demo_environ(company)}
+    turn = 0
+    while not done.is_set():
+        point_to(pointer, champions[turn % 3])
+        turn += 1
+        run = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+        seen.nightly[run.returncode] += 1
+        if run.returncode:
+            seen.torn.append(f"lifecycle score: {run.stderr[-300:]}")
+
+
+def twin(bundles: Path, digest: str, number: int) -> str:
+    """Save the same model under another digest, as a promotion exports it; return that."""
+    bundle = load(bundles / digest.removeprefix("sha256:"), digest)
+    copied = replace(bundle, data={**bundle.data, "copy": number})
+    copied.save(bundles / copied.digest.removeprefix("sha256:"))
+    return copied.digest
+
+
+def point_to(pointer: Path, champion: dict[str, Any]) -> None:
+    """Make a bundle the champion in one step, as a promotion does."""
+    fresh = pointer.with_suffix(".fresh")
+    fresh.write_text(json.dumps(champion), encoding="utf-8")
+    fresh.replace(pointer)
+
+
+@contextmanager
+def copy_of(demo: Path) -> Iterator[Path]:
+    """Copy what a run writes of a demo company; its tables are only read, and linked."""
+    with tempfile.TemporaryDirectory() as folder:
+        company = Path(folder)
+        (company / "data").symlink_to(demo / "data")
+        for part in ("out", "mlruns"):
+            shutil.copytree(demo / part, company / part)
+        yield company
