@@ -81,7 +81,7 @@ def test_every_kind_of_measure_is_the_same_on_both(frames, delay):
 
 
 @pytest.mark.slow
-@random_companies(20)
+@random_companies(10)
 @given(frames=companies(), delay=st.sampled_from((*DELAYS, timedelta(days=200))))
 def test_every_kind_of_measure_is_the_same_on_both_in_many_companies(frames, delay):
     """The same over more companies, looked at much later too."""

@@ -114,7 +114,7 @@ def test_every_kind_of_aggregate_sees_only_what_was_known(frames, delay, as_of):
 
 
 @pytest.mark.slow
-@random_companies(15)
+@random_companies(10)
 @given(frames=companies(), delay=st.sampled_from(DELAYS))
 def test_every_kind_of_aggregate_sees_only_what_was_known_in_many_companies(frames, delay):
     """The same over more companies and at every date."""
@@ -122,7 +122,7 @@ def test_every_kind_of_aggregate_sees_only_what_was_known_in_many_companies(fram
 
 
 @pytest.mark.slow
-@random_companies(12)
+@random_companies(8)
 @given(frames=companies(), delay=st.sampled_from(DELAYS), as_of=st.sampled_from(AS_OF))
 def test_no_feature_of_the_catalogue_looks_ahead(frames, delay, as_of):
     """The law holds for every feature we ship, with its usual value."""

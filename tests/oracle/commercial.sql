@@ -45,6 +45,9 @@ SELECT snapshot, bool_and(auto_renew IS NOT NULL)::INTEGER AS value FROM ending 
 -- renewal_owner_named: whether all contracts in force that end name who renews them
 SELECT snapshot, bool_and(renewal_owner IS NOT NULL)::INTEGER AS value FROM ending GROUP BY snapshot;
 
+-- contract_signed: whether all contracts in force say when they were signed
+SELECT snapshot, bool_and(signed_at IS NOT NULL)::INTEGER AS value FROM terms GROUP BY snapshot;
+
 -- contracts_in_force: contracts in force
 SELECT snapshot, count(contract_id) AS value
 FROM snapshots LEFT JOIN terms USING (snapshot) GROUP BY snapshot;

@@ -125,6 +125,7 @@ class Market:
                     number, f"A{number - 1:02}" if number % 10 in {6, 7, 8, 9} else None
                 ),
                 "created_at": created,
+                "csm_owner": "Dana" if number % 4 else None,
                 "acquisition_channel": self._some("web", "partner"),
                 "acquisition_campaign": self._some("spring"),
                 "icp_fit": self._some(0.2, 0.9),
@@ -231,7 +232,7 @@ class Market:
                 due = _midnight(created) + timedelta(days=30 * (number + 1))
                 yield {
                     "account_id": account,
-                    "milestone": f"step {number}",
+                    "milestone": f"step {number}" if number else "kickoff",
                     "due_on": self._some(due, due, self._day(created)),
                     "completed_on": self._some(due - timedelta(days=9), due + timedelta(days=5)),
                     "is_activation": self._some(True, False),

@@ -5,6 +5,15 @@ CREATE VIEW steps AS
 SELECT s.snapshot, s.as_of, m.* EXCLUDE (snapshot)
 FROM snapshots AS s LEFT JOIN milestones AS m USING (snapshot);
 
+-- success_owner_named: whether somebody of customer success is named
+SELECT snapshot, (csm_owner IS NOT NULL)::INTEGER AS value FROM accounts;
+
+-- kickoffs_planned: milestones called kickoff that have a date, planned or reached
+SELECT snapshot, count(*) FILTER (
+    WHERE milestone = 'kickoff' AND coalesce(due_on, completed_on) IS NOT NULL
+) AS value
+FROM steps GROUP BY snapshot;
+
 -- milestones_overdue: milestones not reached whose day has passed
 SELECT snapshot, count(*) FILTER (WHERE completed_on IS NULL AND due_on < as_of) AS value
 FROM steps GROUP BY snapshot;

@@ -134,7 +134,7 @@ def test_a_matrix_that_knows_too_much_is_caught():
 
 
 @pytest.mark.slow
-@random_companies(12)
+@random_companies(8)
 @given(frames=companies(), delay=st.sampled_from((*DELAYS, timedelta(days=200))))
 def test_features_are_what_they_say_in_many_companies(frames, delay):
     """The same over more companies of three accounts, looked at much later too."""
