@@ -11,7 +11,17 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from lifecycle_ml.errors import StoreError
-from lifecycle_ml.service.api import accounts, actions, calendar, movement, operators, people, score, what_if
+from lifecycle_ml.service.api import (
+    accounts,
+    actions,
+    calendar,
+    movement,
+    operators,
+    people,
+    revenue,
+    score,
+    what_if,
+)
 from lifecycle_ml.service.api.keys import KeyRing
 from lifecycle_ml.service.api.problems import (
     MEDIA_TYPE,
@@ -97,6 +107,7 @@ def create_app(
         calendar.router,
         actions.router,
         people.router,
+        revenue.router,
         operators.models_router,
     ):
         app.include_router(router)

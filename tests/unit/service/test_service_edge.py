@@ -29,6 +29,7 @@ GET_ROUTES = [
     "/v1/actions",
     "/v1/models",
     "/v1/monitoring",
+    "/v1/revenue",
 ]
 POST_ROUTES = [
     "/v1/score",
@@ -62,6 +63,7 @@ def test_no_route_under_v1_answers_without_a_known_key(make_client, path, key):
 def test_every_role_may_read(make_client, store, path, role):
     """Roles contain one another."""
     store.write_verdict(AS_OF, NOW, {"verdict": "do nothing", "evidence": [], "truth_known_through": None})
+    store.write_statement(AS_OF, NOW, {"as_of": str(AS_OF)})
     assert make_client().get(path, headers={"X-API-Key": KEYS[role]}).status_code == 200
 
 
@@ -269,6 +271,7 @@ def test_openapi_names_operations_and_gives_problems_their_media_type(client):
         "assignAction",
         "getModels",
         "getMonitoring",
+        "getRevenue",
     } <= {each["operationId"] for each in operations}
     assert "HTTPValidationError" not in str(schema)
     for operation in operations:

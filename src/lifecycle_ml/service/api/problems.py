@@ -69,6 +69,12 @@ KINDS: dict[str, Kind] = {
         "Nothing has been monitored yet",
         "The nightly run writes a verdict at its end, and `lifecycle monitor` writes one at any time.",
     ),
+    "no-statement": Kind(
+        404,
+        "No revenue statement has been kept yet",
+        "A nightly run (`lifecycle run`) keeps one at its end where there are contracts. `lifecycle revenue` "
+        "works the same figures out at any time.",
+    ),
     "method-not-allowed": Kind(405, "This address does not do that", "The header Allow says what it does."),
     "request-timeout": Kind(
         408,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
 from lifecycle_ml.service.api.problems import KINDS, ProblemError
-from lifecycle_ml.service.pages import account, effects, movement, people, portfolio, session
+from lifecycle_ml.service.pages import account, effects, movement, people, portfolio, revenue, session
 from lifecycle_ml.service.pages.reference import operations
 from lifecycle_ml.service.pages.rendering import HERE, At, SignInNeededError, read_form, render
 from lifecycle_ml.service.serving import Serving
@@ -18,8 +18,9 @@ router = APIRouter(include_in_schema=False)
 
 def install(app: FastAPI) -> None:
     """Add the pages to the service."""
-    for each in (portfolio.router, effects.router, movement.router, people.router, account.router, router):
-        app.include_router(each)
+    for each in (portfolio, effects, revenue, movement, people, account):
+        app.include_router(each.router)
+    app.include_router(router)
 
     @app.exception_handler(SignInNeededError)
     def to_sign_in(request: Request, _error: SignInNeededError) -> Response:
@@ -34,7 +35,7 @@ def is_page(request: Request) -> bool:
     path = request.url.path
     if path.startswith("/v1/"):
         return False
-    ours = path in {"/", "/accounts", "/accounts.csv", "/sign-in", "/sign-out", "/docs"}
+    ours = path in {"/", "/accounts", "/accounts.csv", "/revenue", "/sign-in", "/sign-out", "/docs"}
     return (
         ours
         or path.startswith(("/accounts/", "/actions/", "/problems/"))
