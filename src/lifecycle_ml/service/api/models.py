@@ -6,6 +6,7 @@ tests hold real answers against them.
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -41,10 +42,10 @@ MOST_IDS = 200
 
 
 def _only_iso(value: object) -> object:
-    """Keep numbers out: they would be read as seconds since 1970."""
+    """Keep numbers out, in quotes too: they would be read as seconds since 1970."""
     if isinstance(value, date):
         return value
-    if not isinstance(value, str) or len(value) != 10:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         raise ValueError("write a date as YYYY-MM-DD")
     return value
 
