@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from lifecycle_ml.cli import clock, keys, prune, tell
-from lifecycle_ml.cli.options import JsonOption, WorkspaceOption, open_workspace
+from lifecycle_ml.cli.options import ByOption, JsonOption, WorkspaceOption, open_workspace
 from lifecycle_ml.errors import ConfigError, LifecycleError
 
 app = typer.Typer(
@@ -469,6 +469,20 @@ def doctor(workspace: WorkspaceOption = Path()) -> None:
     from lifecycle_ml.cli import inspect
 
     inspect.doctor(*open_workspace(workspace))
+
+
+@app.command()
+def forget(
+    account: Annotated[str, typer.Argument(help="An account_id.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Erase it; else only say what would be erased.")] = False,
+    workspace: WorkspaceOption = Path(),
+    by: ByOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Erase an account and its people from the store, out and mlruns; say what cannot be reached."""
+    from lifecycle_ml.cli import forget as forgetting
+
+    forgetting.forget(*open_workspace(workspace), account, by, yes=yes, as_json=json)
 
 
 @app.command()

@@ -5,13 +5,12 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lifecycle_ml.cli.options import JsonOption, WorkspaceOption, open_workspace
+from lifecycle_ml.cli.options import JsonOption, WorkspaceOption, open_workspace, who_says
 from lifecycle_ml.cli.screen import say, say_json, show_table
 from lifecycle_ml.settings import ROLES
 from lifecycle_ml.store.document import instant_text
@@ -44,7 +43,7 @@ def create(
     lasts = None if days is None else timedelta(days=days)
     with _store(workspace) as store:
         key = store.keys().create(
-            name, role, _now(), lasts=lasts, per_minute=per_minute or None, by=getuser()
+            name, role, _now(), lasts=lasts, per_minute=per_minute or None, by=who_says(None)
         )
     _show_key(name, key, "Services on this store know it within seconds.", as_json=json)
 
@@ -84,7 +83,7 @@ def rotate(
 ) -> None:
     """Make a key that follows one, and show it, this once; the one before works on for a while."""
     with _store(workspace) as store:
-        key = store.keys().rotate(name, _now(), timedelta(hours=overlap_hours), getuser())
+        key = store.keys().rotate(name, _now(), timedelta(hours=overlap_hours), who_says(None))
     until = (
         f"The key before works for {overlap_hours} more hours."
         if overlap_hours
@@ -103,18 +102,18 @@ def revoke(
 ) -> None:
     """End the keys of a name at once: every worker refuses them within seconds."""
     with _store(workspace) as store:
-        count = store.keys().revoke(name, _now(), key_id, getuser())
+        count = store.keys().revoke(name, _now(), key_id, who_says(None))
     say(f"{count} key{'' if count == 1 else 's'} named {name} revoked; workers refuse it within 2 seconds.")
 
 
 @app.command("log")
 def log(
     workspace: WorkspaceOption = Path(),
-    name: Annotated[str | None, typer.Option(help="Only what was done with keys of this name.")] = None,
+    name: Annotated[str | None, typer.Option(help="Only what this key or person did.")] = None,
     days: Annotated[int, typer.Option(help="How many days back.", min=1)] = 30,
     json: JsonOption = False,
 ) -> None:
-    """List what was changed through the service and to its keys: when, by whom, what, by which request."""
+    """List what was changed through the service and by commands: when, by whom, what, by which request."""
     with _store(workspace) as store:
         entries = store.audit_log(name, _now() - timedelta(days=days))
     rows = [asdict(entry) | {"at": instant_text(entry.at)} for entry in entries]

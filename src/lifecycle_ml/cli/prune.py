@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from lifecycle_ml.cli.options import JsonOption, WorkspaceOption, open_workspace
+from lifecycle_ml.cli import clock
+from lifecycle_ml.cli.options import ByOption, JsonOption, WorkspaceOption, open_workspace, who_says
 from lifecycle_ml.cli.screen import say, say_json
 
 app = typer.Typer(help="What the store keeps.", no_args_is_help=True)
@@ -24,6 +25,7 @@ def prune(
         int, typer.Option(help="Days before the published as-of date whose readings stay.", min=91)
     ],
     workspace: WorkspaceOption = Path(),
+    by: ByOption = None,
     json: JsonOption = False,
 ) -> None:
     """Delete readings older than that; actions, the ledger and what people said stay."""
@@ -32,7 +34,7 @@ def prune(
 
     engine = open_engine(open_workspace(workspace)[1].store_url)
     try:
-        pruned = prune_store(engine, keep_days)
+        pruned = prune_store(engine, keep_days, who_says(by), clock.run_clock(None, clock.today()))
     finally:
         engine.dispose()
     if json:

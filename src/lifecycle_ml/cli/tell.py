@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import date, datetime
-from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from lifecycle_ml.cli import clock
+from lifecycle_ml.cli.options import who_says
 from lifecycle_ml.cli.screen import say, say_json
 from lifecycle_ml.errors import ConfigError
 
@@ -159,7 +159,7 @@ def _keep(workspace: Path, account: str, word: AccountWord, by: str | None, *, a
     from lifecycle_ml.store.document import instant_text
 
     with closing(_store(workspace)) as store:
-        said = store.say(account, word, by or getuser(), _now())
+        said = store.say(account, word, who_says(by), _now())
     if as_json:
         say_json({"account_id": account, "at": instant_text(said.at), **said.to_json()})
     else:
@@ -172,7 +172,7 @@ def _change(workspace: Path, action_id: str, word: Word, by: str | None, *, as_j
     from lifecycle_ml.store.lists import plain
 
     with closing(_store(workspace)) as store:
-        action = store.tell(action_id, word, by or getuser(), _now())
+        action = store.tell(action_id, word, who_says(by), _now())
     if as_json:
         found: dict[str, Any] = plain(asdict(action))
         say_json(found)

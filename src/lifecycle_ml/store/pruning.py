@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from lifecycle_ml.store import publishing
+from lifecycle_ml.store import audit, publishing
 from lifecycle_ml.store.engine import say_store_error, writing
 from lifecycle_ml.store.schema import publications, readings
 
 if TYPE_CHECKING:
-    from datetime import date
+    from datetime import date, datetime
+
+DID: Final = "publication pruned"
+"""What the audit log says of each that went."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,12 @@ class Pruned:
     readings: int
 
 
-def prune(engine: sa.Engine, keep_days: int) -> Pruned:
+def prune(engine: sa.Engine, keep_days: int, by: str, at: datetime) -> Pruned:
     """Delete the publications whose as_of lies more than `keep_days` before that of the current one.
 
-    Each goes whole, in a transaction of its own; stopped in between, the rest goes the next time. The current
-    one, unfinished ones, actions, ledger, what people said, assignments and the audit log stay.
+    Each goes whole, in a transaction of its own with its line in the audit log; stopped in between, the rest
+    goes the next time. The current one, unfinished ones, actions, ledger, what people said, assignments and
+    the audit log stay.
     """
     with say_store_error(engine), engine.connect() as connection:
         seen = publishing.current(connection)
@@ -37,16 +41,19 @@ def prune(engine: sa.Engine, keep_days: int) -> Pruned:
             return Pruned(None, 0, 0)
         before = seen.as_of - timedelta(days=keep_days)
         old = [
-            each.publication_id
+            each
             for each in publishing.published(connection)
             if each.as_of < before and each.publication_id != seen.publication_id
         ]
-    gone = 0
-    for publication_id in old:
+    gone = counted = 0
+    for each in old:
         with say_store_error(engine), writing(engine) as connection:
-            its_own = readings.c.publication_id == publication_id
-            gone += connection.execute(
-                sa.select(sa.func.count()).select_from(readings).where(its_own)
-            ).scalar_one()
-            connection.execute(sa.delete(publications).where(publications.c.publication_id == publication_id))
-    return Pruned(before, len(old), gone)
+            its_own = readings.c.publication_id == each.publication_id
+            rows = sa.select(sa.func.count()).select_from(readings).where(its_own)
+            count = connection.execute(rows).scalar_one()
+            this = publications.c.publication_id == each.publication_id
+            if connection.execute(sa.delete(publications).where(this)).rowcount:
+                target = f"publication {each.publication_id}, as of {each.as_of}"
+                audit.write(connection, audit.Entry(at, by, DID, target))
+                gone, counted = gone + count, counted + 1
+    return Pruned(before, counted, gone)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from lifecycle_ml.errors import StoreError
+from lifecycle_ml.store.forgotten import let_in
 from lifecycle_ml.store.rows import Before, Publication
 from lifecycle_ml.store.schema import ledger, listings, pointer, publications, readings, unscored
 
@@ -81,6 +82,7 @@ def begin(
         publication_id = row.publication_id
         for table in (listings, readings, unscored):
             connection.execute(sa.delete(table).where(table.c.publication_id == publication_id))
+        let_in(connection, publication_id)
         connection.execute(
             sa.update(publications)
             .where(publications.c.publication_id == publication_id)

@@ -20,6 +20,7 @@ delivery_points  one row per address: the last ledger event taken over for it
 idempotency   answers to writes, kept for a day under a hash of the caller's key
 secrets       random values made once per store, so that every worker signs alike
 api_keys      one row per key of the service, as a hash; only ever added to, and ended
+forgotten     one row per publication and account, as a keyed hash, that its run may not write again
 audit         one row per change through the service or to its keys: who, what, when, by which request
 """
 
@@ -299,6 +300,17 @@ api_keys = Table(
     Column("revoked_at", Instant),
     UniqueConstraint("key_id", name="api_keys_id"),
     Index("api_keys_by_name", "name"),
+)
+
+forgotten = Table(
+    "forgotten",
+    metadata,
+    Column(
+        "publication_id",
+        ForeignKey("publications.publication_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("mark", String(64), primary_key=True),
 )
 
 audit = Table(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from lifecycle_ml.actions.action import LIVE, Action
-from lifecycle_ml.store import assigned, audit, lists, overflow, publishing, remembered
+from lifecycle_ml.store import assigned, audit, forgotten, lists, overflow, publishing, remembered
 from lifecycle_ml.store import colors as past_colors
 from lifecycle_ml.store import events as happenings
 from lifecycle_ml.store import said as spoken
@@ -141,7 +141,9 @@ class Store:
             seen = publishing.current(connection)
             point = current and (seen is None or seen.as_of <= publication.as_of)
             if point or not current:
-                happenings.record(connection, publication.publication_id, row.ledger_seen, events)
+                here = publication.publication_id
+                told = forgotten.without(connection, here, events, lambda event: event.action.account_id)
+                happenings.record(connection, here, row.ledger_seen, told)
             kind: Kind = publication.kind if point or not current else "history"
             publishing.make_visible(connection, publication, digests, kind, point=point)
         return point
@@ -376,7 +378,9 @@ class Store:
         Raises: NoSuchActionError for an unknown id, ActionError where the word cannot be said about it.
         """
         with self._writing() as connection:
-            return happenings.tell(connection, action_id, word, by, at)
+            action = happenings.tell(connection, action_id, word, by, at)
+            audit.write(connection, audit.Entry(at, by, _deed(word), action_id))
+        return action
 
     def tell_once(
         self,
@@ -396,7 +400,7 @@ class Store:
         The word and its answer are written in one transaction: killed in between, neither is there.
         Raises: like `tell`, and ReusedKeyError if the key came with another request before.
         """
-        did = type(word).__name__.lower()
+        did = _deed(word)
         request = remembered.Request(key, caller, request_digest, did, action_id, request_id)
         with self._writing() as connection:
             given = remembered.replay(connection, request, at)
@@ -412,7 +416,9 @@ class Store:
         be said about this account.
         """
         with self._writing() as connection:
-            return spoken.keep(connection, account_id, word, by, naive_utc(at))
+            said = spoken.keep(connection, account_id, word, by, naive_utc(at))
+            audit.write(connection, audit.Entry(at, by, _deed(word), account_id))
+        return said
 
     def say_once(
         self,
@@ -431,7 +437,7 @@ class Store:
 
         Raises: like `say`, and ReusedKeyError if the key came with another request before.
         """
-        did = type(word).__name__.lower()
+        did = _deed(word)
         request = remembered.Request(key, caller, request_digest, did, account_id, request_id)
         with self._writing() as connection:
             given = remembered.replay(connection, request, at)
@@ -447,7 +453,7 @@ class Store:
         return {account_id: words.add_to(account_id, one) for account_id, one in renewals.items()}
 
     def renewal(self, account_id: str, as_of: date | None = None) -> dict[str, Any] | None:
-        """Return the renewal ahead of an account as `renewals_as_told` does, None where none was published."""
+        """Return the renewal ahead of an account as `renewals_as_told` does, None where there is none."""
         with self._reading() as connection:
             return spoken.told_renewal(connection, account_id, as_of)
 
@@ -483,7 +489,8 @@ class Store:
         """Keep what the monitor says as of a date; said again, the later word replaces the earlier one."""
         with self._writing() as connection:
             connection.execute(sa.delete(verdicts).where(verdicts.c.as_of == as_of))
-            connection.execute(sa.insert(verdicts).values(as_of=as_of, at=at, document=dict(document)))
+            kept = forgotten.without_them(connection, as_of, document)
+            connection.execute(sa.insert(verdicts).values(as_of=as_of, at=at, document=kept))
 
     def verdict(self) -> dict[str, Any] | None:
         """Return the verdict of the newest as_of, None before the first."""
@@ -494,7 +501,7 @@ class Store:
     def write_statement(self, as_of: date, at: datetime, document: Mapping[str, Any]) -> None:
         """Keep the revenue statement of a day; said again, the later one replaces it."""
         with self._writing() as connection:
-            revenue.write(connection, as_of, at, document)
+            revenue.write(connection, as_of, at, forgotten.without_them(connection, as_of, document))
 
     def statement(self) -> dict[str, Any] | None:
         """Return the revenue statement of the newest as_of, None before the first."""
@@ -530,12 +537,15 @@ class Store:
             )
 
     def _write_batches(
-        self, publication: Publication, rows: Iterable[object], tables: Sequence[sa.Table]
+        self, publication: Publication, rows: Iterable[Any], tables: Sequence[sa.Table]
     ) -> int:
         here, written, rest = publication.publication_id, 0, iter(rows)
         while batch := list(islice(rest, BATCH)):
             with self._writing() as connection:
                 publishing.must_be_open(connection, publication)
+                batch = forgotten.without(connection, here, batch, lambda row: row.account_id)
+                if not batch:
+                    continue
                 for table in tables:
                     names = [column.name for column in table.c if column.name != "publication_id"]
                     values = [{name: getattr(row, name) for name in names} for row in batch]
@@ -549,6 +559,11 @@ class Store:
         question = sa.select(*happenings.COLUMNS).where(*where).order_by(*order, actions.c.action_id)
         with self._reading() as connection:
             return [Action(**row) for row in connection.execute(question).mappings()]
+
+
+def _deed(word: object) -> str:
+    """Return what the audit log calls a person's word."""
+    return type(word).__name__.lower()
 
 
 def _chunks(ids: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -20,7 +20,7 @@ def test_what_is_older_than_asked_goes_whole_and_nothing_else(store):
     unfinished = store.begin(AS_OF - 5 * WEEK, NOW, NOW)
     store.write_readings(unfinished, [reading("A-1")])
 
-    assert prune(store._engine, 14) == Pruned(AS_OF - 2 * WEEK, 2, 4)
+    assert prune(store._engine, 14, "Maya", NOW) == Pruned(AS_OF - 2 * WEEK, 2, 4)
     assert [each.as_of for each in store.publications()] == [AS_OF, AS_OF - WEEK, AS_OF - 2 * WEEK]
     assert [past.publication.as_of for past in store.history("A-1")] == [
         AS_OF,
@@ -32,8 +32,8 @@ def test_what_is_older_than_asked_goes_whole_and_nothing_else(store):
             assert connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() == 7
     assert [line["kind"] for line in store.ledger("A-1")] == ["opened"]
     assert len(store.open_actions()) == 1
-    assert prune(store._engine, 14).publications == 0
-    assert prune(store._engine, 0).publications == 2
+    assert prune(store._engine, 14, "Maya", NOW).publications == 0
+    assert prune(store._engine, 0, "Maya", NOW).publications == 2
     assert store.current().as_of == AS_OF
 
 
@@ -41,7 +41,7 @@ def test_an_empty_store_has_nothing_to_prune(store):
     """Nor has one in which nothing was published yet."""
     store.begin(AS_OF, NOW, NOW)
 
-    assert prune(store._engine, 1) == Pruned(None, 0, 0)
+    assert prune(store._engine, 1, "Maya", NOW) == Pruned(None, 0, 0)
 
 
 def test_readers_of_a_list_are_not_torn_by_pruning(store):
@@ -50,7 +50,7 @@ def test_readers_of_a_list_are_not_torn_by_pruning(store):
     first = store.list_accounts(limit=2)
     publish(store, reading("A-9"), as_of=AS_OF + WEEK, now=NOW + WEEK)
 
-    prune(store._engine, timedelta(days=7).days)
+    prune(store._engine, timedelta(days=7).days, "Maya", NOW)
     assert [row.account_id for row in store.list_accounts(limit=9, cursor=first.next).rows] == [
         "A-2",
         "A-3",
