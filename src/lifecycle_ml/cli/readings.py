@@ -84,11 +84,11 @@ def _tell(document: dict[str, Any], name: str | None, renewal: dict[str, Any] | 
                 if action["status"] != "held_out"
                 else f"  - {action['title']}"
             )
+    if renewal is not None and renewal["checkpoints"]:
+        _tell_renewal(renewal)
     if health["recovers_when"]:
         say("Back to green when")
         for item in health["recovers_when"]:
-    if renewal is not None and renewal["checkpoints"]:
-        _tell_renewal(renewal)
             mark = "met" if item["met"] else "not met"
             now, needed = _figure(item["now"]), _figure(item["needed"])
             say(f"  - {item['criterion']}: now {now}, needed {needed} ({mark})")
@@ -100,9 +100,6 @@ def _tell(document: dict[str, Any], name: str | None, renewal: dict[str, Any] | 
     say(f"as of {document['as_of']}, receipt {document['receipt']}")
 
 
-def _odds(score: dict[str, Any]) -> str:
-    if score["probability"] is None:
-        return f"{score['band']} (from rules)"
 def _tell_renewal(renewal: dict[str, Any]) -> None:
     """Say what each checkpoint wants to be true, and whether it is."""
     say(f"On the way to the renewal on {renewal['renewal_on']}")
@@ -123,6 +120,9 @@ def _wanted(checkpoint: dict[str, Any]) -> str:
     return f": {'; '.join(said)}" if said else ""
 
 
+def _odds(score: dict[str, Any]) -> str:
+    if score["probability"] is None:
+        return f"{score['band']} (from rules)"
     odds = ", ".join(f"{item['probability']:.0%} in {item['days']} days" for item in score["by_horizon"])
     return f"{score['band']}; {odds}; {score['lift']:.1f} times the average"
 

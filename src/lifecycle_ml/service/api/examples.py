@@ -319,10 +319,6 @@ RENEWAL: dict[str, Any] = {
                 }
             ],
         },
-        {"checkpoint": 120, "falls_on": "2026-05-03", "state": "past", "done_on": None, "outcome": None},
-        {"checkpoint": 90, "falls_on": "2026-06-02", "state": "now", "done_on": None, "outcome": None},
-        {"checkpoint": 60, "falls_on": "2026-07-02", "state": "ahead", "done_on": None, "outcome": None},
-        {"checkpoint": 30, "falls_on": "2026-08-01", "state": "ahead", "done_on": None, "outcome": None},
     ],
 }
 
