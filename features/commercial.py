@@ -122,6 +122,18 @@ FEATURES = (
         says_no="Nobody is named to renew the contract",
     ),
     Feature(
+        name="contract_signed",
+        value=smallest("contracts", "signed_at IS NOT NULL", where=IN_FORCE),
+        unit="yes/no",
+        null_means="not_applicable",
+        direction="none",
+        category="context",
+        # About our records, not about the customer.
+        for_model=False,
+        says="It is recorded when the contract was signed",
+        says_no="It is not recorded when the contract was signed",
+    ),
+    Feature(
         name="contracts_in_force",
         value=count("contracts", where=IN_FORCE),
         unit="contracts",

@@ -3,11 +3,36 @@
 from lifecycle_ml import IN_FORCE, Feature, count, days_since, first_of, greatest, largest, share, total
 from lifecycle_ml.matrix.measures import only_if
 
+KICKOFF = "milestone = 'kickoff' AND (due_on IS NOT NULL OR completed_on IS NOT NULL)"
 has_activation = count("milestones", where="is_activation")
 tenure = days_since("accounts")
 seats = total("contracts", "seats", where=IN_FORCE)
 
 FEATURES = (
+    Feature(
+        name="success_owner_named",
+        value=largest("accounts", "csm_owner IS NOT NULL"),
+        unit="yes/no",
+        null_means="unknown",
+        direction="none",
+        category="context",
+        # About our records, not about the customer.
+        for_model=False,
+        says="Somebody of customer success is named for the account",
+        says_no="Nobody of customer success is named for the account",
+    ),
+    Feature(
+        name="kickoffs_planned",
+        value=count("milestones", where=KICKOFF),
+        unit="milestones",
+        null_means="unknown",
+        direction="none",
+        category="context",
+        for_model=False,
+        says="{value} kickoffs have a date",
+        says_one="The kickoff has a date",
+        says_no="No kickoff has a date",
+    ),
     Feature(
         name="milestones_overdue",
         value=count("milestones", where="completed_on IS NULL AND due_on < as_of"),

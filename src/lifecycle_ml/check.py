@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from lifecycle_ml.actions.agreed import FILE as MOTION
+from lifecycle_ml.actions.agreed import MotionFile, load_motion_file
 from lifecycle_ml.actions.levers import check_levers
 from lifecycle_ml.actions.rulebook import ActionRules, load_action_rules
 from lifecycle_ml.actions.soundness import examine_rules
+from lifecycle_ml.errors import did_you_mean
 from lifecycle_ml.health.config import HealthConfig, load_health
 from lifecycle_ml.matrix.feature import Feature, FeatureSet
 from lifecycle_ml.matrix.load import load_features
@@ -21,7 +25,7 @@ from lifecycle_ml.settings import Settings
 from lifecycle_ml.tables.conflicts import find_conflicts
 from lifecycle_ml.tables.examine import examine
 from lifecycle_ml.tables.findings import SEVERITIES, Costs, Finding, Severity, in_order
-from lifecycle_ml.tables.rules import found
+from lifecycle_ml.tables.rules import found, rows_of
 from lifecycle_ml.tables.schema import CATEGORIES, SCHEMAS, Column
 from lifecycle_ml.tables.source import Tables, survey_tables
 from lifecycle_ml.workspace import Workspace
@@ -96,6 +100,7 @@ def check(workspace: Workspace, settings: Settings, as_of: date, tables: Tables 
     health = load_health(workspace, features.names)
     waiting = {**health.unavailable(left), **actions.unavailable(left)}
     findings += [*idle(waiting, known, features), *_unsound(health, actions, taxonomy)]
+    findings += hand_off_fields(known, load_motion_file(workspace, actions.team))
     return CheckReport(as_of, price(findings, known, features, taxonomy))
 
 
@@ -140,6 +145,40 @@ def required(findings: Iterable[Finding], tables: Tables, every: Iterable[Recipe
             said = absent[0].advice.partition(";")[0] if absent else f"`{table}` is absent"
             given.append(found("table_missing", table, advice=f"{said}; {why}."))
     return given
+
+
+def hand_off_fields(tables: Tables, motion: MotionFile) -> list[Finding]:
+    """Say which fields `accounts.handoff_missing` names that are not among those sales has to hand over."""
+    if motion.hand_off is None or "accounts" not in tables:
+        return []
+    if "handoff_missing" not in tables.provided("accounts"):
+        return []
+    accounts = tables["accounts"]
+    listed = accounts.filter(accounts.superseded_at.isnull() & accounts.handoff_missing.notnull())
+    required = motion.hand_off.required_fields
+    unknown: Counter[str] = Counter()
+    rows = 0
+    for fields in listed.select("handoff_missing").execute()["handoff_missing"]:
+        strange = {str(name) for name in fields}.difference(required)
+        unknown.update(strange)
+        rows += bool(strange)
+    if not rows:
+        return []
+    named = [f"{name!r} ({count:,})" for name, count in unknown.most_common(3)]
+    more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+    first = unknown.most_common(1)[0][0]
+    return [
+        found(
+            "hand_off_field_unknown",
+            "accounts",
+            "handoff_missing",
+            rows=rows,
+            examples=[name for name, _ in unknown.most_common()],
+            advice=f"{rows_of(rows, 'accounts')} name hand-off fields that {MOTION} does not require: "
+            f"{', '.join(named)}{more}.{did_you_mean(first, required)} Map them in "
+            "features/sources/accounts.sql, or list them under [hand_off].",
+        )
+    ]
 
 
 def idle(waiting: Mapping[str, Iterable[str]], tables: Tables, features: FeatureSet) -> list[Finding]:

@@ -25,7 +25,7 @@ from lifecycle_ml.actions.checkpoints import renewal_of
 from lifecycle_ml.actions.hold_out import SALT
 from lifecycle_ml.actions.plan import Action, ActionEvent, ended_in_episode, plan_actions
 from lifecycle_ml.actions.rulebook import ActionRules
-from lifecycle_ml.actions.stages import stages_of
+from lifecycle_ml.actions.stages import START, stages_of, starts_of
 from lifecycle_ml.actions.triggers import Fired, fire_triggers
 from lifecycle_ml.check import PROVISIONAL, CheckReport, check
 from lifecycle_ml.errors import TableError
@@ -398,7 +398,7 @@ def with_colours(
     states: Mapping[str, HealthState],
     stages: Mapping[str, str | None],
 ) -> pd.DataFrame:
-    """Add to the scored table what follows from its states: health, latched_label and stage.
+    """Add to the scored table what follows from its states: colour, latched_label, stage, onboarding_start.
 
     stages: the stage of each account's last reading.
     """
@@ -408,7 +408,9 @@ def with_colours(
     labels = pd.Series(words, scored.index, dtype="object", name="latched_label")
     scored = pd.concat([scored, colors.rename("health"), labels], axis=1)
     stage = pd.Series(stages_of(scored, stages, rules.actions.stages), scored.index, dtype="str")
-    return pd.concat([scored, stage.rename("stage")], axis=1)
+    scored = pd.concat([scored, stage.rename("stage")], axis=1)
+    starts = pd.Series(starts_of(scored, rules.actions.stages), scored.index, dtype="object", name=START)
+    return pd.concat([scored, starts], axis=1)
 
 
 def look_for_help(

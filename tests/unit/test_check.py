@@ -198,3 +198,34 @@ def test_rules_that_wait_for_a_table_are_named(standard):
     assert waiting.severity == "advice"
     assert "never fires" in waiting.advice
     assert any("severe_ticket" in rule for rule in waiting.examples)
+
+
+def handing_over(standard, *fields):
+    """Return findings about hand-off fields, where two accounts lack these and a third lacks none."""
+    accounts = pd.DataFrame(
+        {
+            "account_id": ["a", "b", "c"],
+            "created_at": ["2024-01-01"] * 3,
+            "handoff_missing": [list(fields), list(fields[:1]), []],
+        }
+    )
+    return [f for f in report(standard, accounts=accounts).findings if f.rule == "hand_off_field_unknown"]
+
+
+def test_hand_off_fields_that_nobody_requires_are_named_with_the_nearest_required_one(standard):
+    """A source that spells a field its own way would hide what sales left empty."""
+    (finding,) = handing_over(standard, "goal", "known_risks", "phone")
+
+    assert (finding.severity, finding.table, finding.column) == ("warning", "accounts", "handoff_missing")
+    assert (finding.rows, finding.examples) == (2, ("goal", "phone"))
+    assert finding.advice == (
+        "2 rows of `accounts` name hand-off fields that serving/motion.toml does not require: 'goal' (2), "
+        "'phone' (1). Did you mean 'goals'? Map them in features/sources/accounts.sql, or list them under "
+        "[hand_off]."
+    )
+
+
+def test_required_hand_off_fields_are_no_finding(standard):
+    """Nor is a source that does not say what is missing."""
+    assert handing_over(standard, "goals", "known_risks") == []
+    assert not [f for f in report(standard).findings if f.rule == "hand_off_field_unknown"]

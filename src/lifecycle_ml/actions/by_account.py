@@ -18,6 +18,7 @@ from lifecycle_ml.actions.checkpoints import (
     Renewals,
     renewal_of,
 )
+from lifecycle_ml.actions.stages import START
 
 Row = Mapping[str, Any]
 
@@ -33,6 +34,7 @@ ROW_COLUMNS: Final = (
         "expansion_lift",
         "handoff_missing",
         COLUMN,
+        START,
     ),
     *COLUMNS,
 )

@@ -16,7 +16,7 @@ from lifecycle_ml.actions.hold_out import why_spared
 from lifecycle_ml.actions.judged import Judged, judge_all
 from lifecycle_ml.actions.playbooks import Plan, Playbooks
 from lifecycle_ml.actions.rulebook import ActionRules
-from lifecycle_ml.actions.stages import Task
+from lifecycle_ml.actions.stages import START, Task, missing_fields, unmet
 from lifecycle_ml.actions.steps import Step
 from lifecycle_ml.actions.templates import fill_fields, sentence
 from lifecycle_ml.actions.triggers import PREFIX as TRIGGER
@@ -320,15 +320,10 @@ def _stage_words(
         "name": row.get("name") or row["account_id"],
         "stage": label,
         "standing": _standing(row, state, playbooks),
-        "missing": _missing(row),
+        "missing": missing_fields(row.get("handoff_missing")),
+        "unmet": unmet(row.get(START)),
     }
     return fill_fields(task.why, words), f"in the stage {label}: {task.when}"
-
-
-def _missing(row: Row) -> str:
-    """Say which hand-off fields sales left empty; nothing where their names are not known."""
-    fields = row.get("handoff_missing")
-    return f"Missing: {fields}." if fields else ""
 
 
 def _trigger_words(judged: Judged, at: int, name: str, why: str, row: Row) -> tuple[str, str]:

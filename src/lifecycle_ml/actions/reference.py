@@ -10,7 +10,7 @@ from typing import Final
 
 from lifecycle_ml.actions.checkpoints import CHECKPOINTS, Checkpoint
 from lifecycle_ml.actions.rulebook import ActionRules
-from lifecycle_ml.actions.stages import STAGES
+from lifecycle_ml.actions.stages import STAGES, STARTING
 from lifecycle_ml.errors import ConfigError, did_you_mean
 
 _WRITTEN = """This page is written from that file
@@ -49,6 +49,10 @@ Where an account stands in its life with us, as defined in `serving/stages.toml`
 
 An account stays in its stage until the exit is true. Then, and when it is first seen, it takes the first
 stage of this page whose entry is true; `adoption` takes everybody else."""
+
+_START = """What must be true before onboarding starts. It is asked in the stages {stages}; what is
+not true, and what nobody can tell, stands on the account. No stage rests on it: an onboarding that began
+without is seen."""
 
 
 def describe_triggers(rules: ActionRules) -> str:
@@ -182,6 +186,17 @@ def describe_stages(rules: ActionRules) -> str:
                     ),
                 )
             )
+    parts += [
+        "## Onboarding start",
+        _START.format(stages=" and ".join(f"`{name}`" for name in STARTING)),
+        _table(
+            ("Criterion", "Is met when", "Says where it is not"),
+            (
+                (f"{criterion.label} (`{name}`)", f"`{_plain(criterion.when)}`", criterion.lacks)
+                for name, criterion in rules.stages.file.onboarding_start.items()
+            ),
+        ),
+    ]
     return "\n\n".join(parts) + "\n"
 
 

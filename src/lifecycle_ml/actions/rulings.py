@@ -29,7 +29,7 @@ from lifecycle_ml.health.predicate import applicable
 from lifecycle_ml.health.state import HealthState
 from lifecycle_ml.reasons.sentences import write_number
 
-Kind = Literal["limit", "fact", "playbook", "checkpoint", "renewal_data", "stage", "task", "trigger"]
+Kind = Literal["limit", "fact", "playbook", "checkpoint", "renewal_data", "stage", "start", "task", "trigger"]
 KINDS: Final[dict[Kind, str]] = {
     "limit": "Limits of risk",
     "fact": "Facts that turn the colour",
@@ -37,6 +37,7 @@ KINDS: Final[dict[Kind, str]] = {
     "checkpoint": "Checkpoints",
     "renewal_data": "Renewal data",
     "stage": "Stages",
+    "start": "What must be true before onboarding starts",
     "task": "Tasks of stages",
     "trigger": "Triggers",
 }
@@ -113,6 +114,7 @@ class _Court:
             **{f"triggers.{name}": condition for name, condition in rules.triggers.conditions.items()},
             **{f"problems.{name}": condition for name, condition in rules.renewals.conditions.items()},
             **{f"stages.{name}": condition for name, condition in rules.stages.conditions.items()},
+            **{f"{stages.START}.{name}": condition for name, condition in rules.stages.starts.items()},
         }
         self._judgements = judge_parts(self._conditions, account.row)
         self._held = self._hold()
@@ -125,6 +127,7 @@ class _Court:
             *self._checkpoints(),
             *self._renewal_data(),
             *self._stages(),
+            *self._starts(),
             *self._tasks(),
             *self._triggers(),
         ]
@@ -259,6 +262,16 @@ class _Court:
                 held = _stage_held(name, way, here, before, fired=fired is True)
                 says = f"{stage.label}: {verb.lower()}"
                 yield Ruling("stage", f"stages.{name}.{way}", stages.FILE, says, fired, parts, held)
+
+    def _starts(self) -> Iterator[Ruling]:
+        here = str(self._row["stage"])
+        for name, criterion in self._rules.stages.file.onboarding_start.items():
+            key = f"{stages.START}.{name}"
+            fired, parts = self._judged(key)
+            held = (
+                () if here in stages.STARTING else ("the account is past onboarding: nobody asks any more",)
+            )
+            yield Ruling("start", key, stages.FILE, criterion.label, fired, parts, held)
 
     def _tasks(self) -> Iterator[Ruling]:
         here = self._row["stage"]

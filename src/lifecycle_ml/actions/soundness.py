@@ -54,6 +54,7 @@ def _conditions(
             (checkpoints.FILE, f"data.problems.{name}", each)
             for name, each in rules.renewals.conditions.items()
         ),
+        *((stages.FILE, f"{stages.START}.{name}", each) for name, each in rules.stages.starts.items()),
         *(("serving/taxonomy.toml", f"categories.{name}", each) for name, each in evidence.items()),
     ]
     staged: list[_Placed] = [

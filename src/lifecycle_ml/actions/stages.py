@@ -17,7 +17,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lifecycle_ml.actions.steps import Step, check_steps
 from lifecycle_ml.actions.team import Team
-from lifecycle_ml.actions.templates import check_fields
+from lifecycle_ml.actions.templates import check_fields, fill_fields
 from lifecycle_ml.conditions.evaluate import evaluate
 from lifecycle_ml.conditions.parse import Condition
 from lifecycle_ml.errors import ConfigError, did_you_mean
@@ -28,7 +28,12 @@ FILE: Final = "serving/stages.toml"
 STAGES: Final = ("hand_off", "onboarding", "renewal", "growth", "adoption")
 """In the order in which an account takes them; the last one takes everybody else."""
 PREFIX: Final = "stage_"
-WHY_FIELDS: Final = ("name", "stage", "standing", "missing")
+WHY_FIELDS: Final = ("name", "stage", "standing", "missing", "unmet")
+LACKS_FIELDS: Final = ("missing",)
+START: Final = "onboarding_start"
+"""The column of the scored table that says what is true of what must be before onboarding starts."""
+STARTING: Final = ("hand_off", "onboarding")
+"""The stages in which anybody asks what onboarding still waits for."""
 
 
 class Task(Strict):
@@ -59,10 +64,24 @@ class Stage(Strict):
     tasks: Mapping[str, Task] = Field(default_factory=dict)
 
 
+class StartCriterion(Strict):
+    """One thing that must be true before onboarding starts, and what to say where it is not."""
+
+    label: str = Field(min_length=5)
+    when: str
+    lacks: str = Field(min_length=8)
+
+    @field_validator("lacks")
+    @classmethod
+    def _known_fields(cls, value: str) -> str:
+        return check_fields(value, LACKS_FIELDS)
+
+
 class StagesFile(Strict):
     """serving/stages.toml as written."""
 
     cool_down_days: int = Field(ge=1)
+    onboarding_start: Mapping[str, StartCriterion] = Field(default_factory=dict)
     stages: Mapping[str, Stage]
 
     @model_validator(mode="after")
@@ -83,6 +102,8 @@ class Stages:
     file: StagesFile
     conditions: Mapping[str, Condition]
     """By `<stage>.enters`, `<stage>.exits` and `<stage>.tasks.<task>`."""
+    starts: Mapping[str, Condition]
+    """The condition of each criterion of the start of onboarding, by criterion."""
 
     @property
     def cool_down(self) -> timedelta:
@@ -105,9 +126,13 @@ class Stages:
 
     def unavailable(self, columns: Collection[str]) -> dict[str, tuple[str, ...]]:
         """Return conditions that read features `columns` lack; they are judged as if those were empty."""
+        named = {
+            **{f"stages.{name}": condition for name, condition in self.conditions.items()},
+            **{f"{START}.{name}": condition for name, condition in self.starts.items()},
+        }
         lacking = {
-            f"stages.{name}": tuple(column for column in condition.columns if column not in columns)
-            for name, condition in self.conditions.items()
+            name: tuple(column for column in condition.columns if column not in columns)
+            for name, condition in named.items()
         }
         return {name: missing for name, missing in lacking.items() if missing}
 
@@ -130,6 +155,43 @@ def stages_of(scored: pd.DataFrame, prior: Mapping[str, str | None], stages: Sta
         open_to = (stage for stage in STAGES[:-1] if stage != before and true[f"{stage}.enters"][at])
         found.append(next(open_to, STAGES[-1]))
     return found
+
+
+def starts_of(scored: pd.DataFrame, stages: Stages) -> list[list[dict[str, Any]] | None]:
+    """Return what must be true before onboarding starts, and whether it is, for every account of `scored`.
+
+    In its order; None where the stage (a column of `scored`) is neither hand-off nor onboarding. `met` is
+    None where it cannot be told; `says` is what to say where it is not met, else None.
+    """
+    found: list[list[dict[str, Any]] | None] = [None] * len(scored)
+    here = scored["stage"].isin(STARTING).to_numpy(dtype=bool)
+    asked = scored[here]
+    if asked.empty or not stages.starts:
+        return found
+    answers = judge(asked, stages.starts)
+    missing = asked["handoff_missing"].tolist() if "handoff_missing" in asked else [None] * len(asked)
+    told = {name: [None if pd.isna(met) else bool(met) for met in answers[name]] for name in stages.starts}
+    for row, at in enumerate(here.nonzero()[0]):
+        found[at] = [
+            _start(name, criterion, told[name][row], missing[row])
+            for name, criterion in stages.file.onboarding_start.items()
+        ]
+    return found
+
+
+def _start(name: str, criterion: StartCriterion, met: bool | None, missing: Any) -> dict[str, Any]:
+    says = None if met is not False else fill_fields(criterion.lacks, {"missing": missing_fields(missing)})
+    return {"criterion": name, "label": criterion.label, "met": met, "says": says}
+
+
+def unmet(starts: Any) -> str:
+    """Say what onboarding waits for, as `starts_of` found it; nothing where all is met or cannot be told."""
+    return " ".join(one["says"] for one in starts if one["says"]) if isinstance(starts, list) else ""
+
+
+def missing_fields(names: Any) -> str:
+    """Say which hand-off fields sales left empty; nothing where their names are not known."""
+    return f"Missing: {names}." if isinstance(names, str) and names else ""
 
 
 def judge(scored: pd.DataFrame, conditions: Mapping[str, Condition]) -> pd.DataFrame:
@@ -159,4 +221,8 @@ def check_stages(file: StagesFile, features: Collection[str], team: Team) -> Sta
         for task, entry in stage.tasks.items():
             conditions[f"{name}.tasks.{task}"] = parse_rule(entry.when, columns, f"{where}.tasks.{task}")
             check_steps(entry.steps, team, f"{where}.tasks.{task}")
-    return Stages(file=file, conditions=conditions)
+    starts = {
+        name: parse_rule(criterion.when, about_accounts, f"{FILE} {START}.{name}")
+        for name, criterion in file.onboarding_start.items()
+    }
+    return Stages(file=file, conditions=conditions, starts=starts)

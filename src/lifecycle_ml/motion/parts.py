@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from lifecycle_ml.actions.agreed import FILE, RECEIVERS, TITLES, MotionFile, load_motion_file
 from lifecycle_ml.actions.rule_words import RuleWords
 from lifecycle_ml.actions.rulebook import ActionRules, load_action_rules
 from lifecycle_ml.actions.soundness import examine_rules
+from lifecycle_ml.actions.stages import FILE as STAGES
+from lifecycle_ml.actions.stages import START
 from lifecycle_ml.health.config import HealthConfig, load_health
 from lifecycle_ml.matrix.load import load_features
-from lifecycle_ml.motion.agreed import FILE, RECEIVERS, TITLES, MotionFile, load_motion_file
 from lifecycle_ml.reasons.sentences import write_number
 from lifecycle_ml.reasons.taxonomy import Taxonomy, load_taxonomy
 from lifecycle_ml.revenue.churn_reasons import FILE as REVIEW
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from lifecycle_ml.tables.findings import Finding
 
 State = Literal["defined", "incomplete", "missing", "contradictory"]
+HAND_OFF_GAPS = "handoff_gaps"
+"""The feature that counts the hand-off fields sales left empty."""
 
 
 @dataclass(frozen=True)
@@ -171,20 +175,36 @@ class _Reading:
         )
 
     def _onboarding_start(self) -> Part:
-        stages = self.actions.stages
-        conditions = {
+        stages, words = self.actions.stages, RuleWords(self.features)
+        criteria = stages.file.onboarding_start
+        ways = {
             key: stages.conditions[key] for key in ("hand_off.exits", "onboarding.enters", "onboarding.exits")
         }
-        words = ("the hand-off ends when", "onboarding starts when", "it is over when")
+        told = ("the hand-off stage ends when", "the onboarding stage begins when", "it is over when")
+        starts = {f"{START}.{name}": condition for name, condition in stages.starts.items()}
+        defined = [
+            f"before onboarding starts: {criterion.label.lower()} ({words.needs(stages.starts[name])})"
+            for name, criterion in criteria.items()
+        ]
+        missing = [] if criteria else [f"what must be true before onboarding starts: [{START}] in {STAGES}"]
+        agreed = self.file.hand_off is not None
+        if criteria and agreed and not any(HAND_OFF_GAPS in each.columns for each in stages.starts.values()):
+            missing.append(
+                f"required hand-off fields are agreed on and no criterion under {START} asks for them"
+            )
         return self._part(
             "onboarding_start",
-            ["serving/stages.toml"],
+            [STAGES],
             [
-                f"{said} {RuleWords(self.features).needs(each)}"
-                for said, each in zip(words, conditions.values(), strict=True)
+                *defined,
+                *(
+                    f"{said} {words.needs(each)}"
+                    for said, each in zip(told, ways.values(), strict=True)
+                    if criteria
+                ),
             ],
-            self._untold(conditions),
-            self._said("serving/stages.toml", "stages.hand_off", "stages.onboarding"),
+            [*missing, *self._untold(ways | starts)],
+            self._said(STAGES, "stages.hand_off", "stages.onboarding", START),
         )
 
     def _hand_off(self) -> Part:

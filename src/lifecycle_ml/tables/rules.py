@@ -42,6 +42,12 @@ _RULES = (
     Rule("way_back_impossible", "warning", "nothing", "Criteria of a way back contradict each other."),
     Rule("role_unheld", "warning", "nothing", "A role has work, and nobody holds it or has hours for it."),
     Rule("step_too_late", "warning", "nothing", "A step of a checkpoint is due after the day that decides."),
+    Rule(
+        "hand_off_field_unknown",
+        "warning",
+        "nothing",
+        "accounts.handoff_missing names a field that serving/motion.toml does not list as required.",
+    ),
     Rule("column_missing", "error", "stops", "A SELECT lacks a required column."),
     Rule("wrong_type", "error", "stops", "Values cannot be read as the column's type."),
     Rule(

@@ -37,6 +37,7 @@ def test_every_rule_of_the_workspace_is_answered():
     expected |= {f"checkpoints.{days}" for days in CHECKPOINTS}
     expected |= {f"data.problems.{name}" for name in RULES.renewals.file.data.problems}
     expected |= {f"stages.{stage}.{way}" for stage in STAGES for way in ("enters", "exits")}
+    expected |= {f"onboarding_start.{name}" for name in RULES.stages.starts}
     expected |= {f"stages.{s}.tasks.{t}" for s in STAGES for t in RULES.stages.file.stages[s].tasks}
     expected |= {f"triggers.{name}" for name in RULES.triggers.by_id}
     assert set(found) == expected

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from planned_company import FEATURES, RULES, Book, days_after, row, state, table
 
-from lifecycle_ml.actions.stages import STAGES, StagesFile, check_stages, stages_of
+from lifecycle_ml.actions.stages import STAGES, StagesFile, check_stages, stages_of, starts_of
 from lifecycle_ml.errors import UserError
 from lifecycle_ml.workspace import standard_root
 
@@ -119,6 +119,74 @@ def test_the_work_for_sales_says_what_is_missing():
     assert "is incomplete. Onboarding starts" in unnamed.action.why
 
 
+def criteria(**values):
+    """Whether each criterion is met and what is said where it is not, for one account in hand-off."""
+    (found,) = starts_of(table(row(**{"stage": "hand_off", **values})), RULES.stages)
+    return found and {one["criterion"]: (one["met"], one["says"]) for one in found}
+
+
+READY = {"contract_signed": 1, "handoff_gaps": 0, "success_owner_named": 1, "kickoffs_planned": 1}
+
+
+def test_onboarding_can_start_where_all_is_met():
+    """Contract, hand-off fields, owner, kickoff: in the order of the file."""
+    assert criteria(**READY) == {
+        "contract_signed": (True, None),
+        "hand_off_complete": (True, None),
+        "owner_assigned": (True, None),
+        "kickoff_booked": (True, None),
+    }
+
+
+def test_what_onboarding_waits_for_is_said_by_name():
+    """Hand-off fields with their names, as far as the source has them."""
+    gaps = criteria(**READY | {"handoff_gaps": 2, "handoff_missing": "goals, go live date"})
+    nothing = criteria(**dict.fromkeys(READY, 0) | {"handoff_gaps": 1})
+
+    assert gaps["hand_off_complete"] == (
+        False,
+        "Sales left required hand-off fields empty. Missing: goals, go live date.",
+    )
+    assert [says for met, says in nothing.values() if met is False] == [
+        "It is not recorded when the contract was signed.",
+        "Sales left required hand-off fields empty.",
+        "Nobody of customer success is named for the account.",
+        "No kickoff has a date.",
+    ]
+
+
+def test_what_no_table_tells_is_not_missing():
+    """Nulls, and features whose table is not there."""
+    assert {met for met, _ in criteria(**dict.fromkeys(READY, GAP)).values()} == {None}
+    (found,) = starts_of(table(row(stage="onboarding")).drop(columns=[*READY]), RULES.stages)
+    assert {(one["met"], one["says"]) for one in found} == {(None, None)}
+
+
+def test_past_onboarding_nobody_asks():
+    """An account that lives with us for years is not told about its kickoff."""
+    both = table(row(**dict.fromkeys(READY, 0)), row("B", stage="onboarding", **READY))
+
+    assert [found is None for found in starts_of(both, RULES.stages)] == [True, False]
+    assert starts_of(both.iloc[:0], RULES.stages) == []
+
+
+def test_the_work_before_the_start_names_what_it_waits_for():
+    """One action; it closes when all of it is there."""
+    new = {"stage": "hand_off", "tenure_days": 3}
+    book = Book()
+    scored = table(row(**new, **READY | {"kickoffs_planned": 0, "success_owner_named": 0}))
+    scored["onboarding_start"] = starts_of(scored, RULES.stages)
+    (opened,) = book.run(scored, {"A": state()})
+
+    assert opened.action.playbook == "stage_hand_off_start_criteria"
+    assert opened.action.why == (
+        "Acme is new, and its onboarding cannot start yet. "
+        "Nobody of customer success is named for the account. No kickoff has a date."
+    )
+    (closed,) = book.run(table(row(as_of=days_after(2), **new, **READY)), {"A": state()})
+    assert (closed.kind, closed.because) == ("closed", "it is no longer called for")
+
+
 def test_leaving_the_stage_closes_its_tasks():
     """Hand-off work ends with the hand-off."""
     book = Book()
@@ -145,6 +213,13 @@ def test_a_task_that_cannot_be_told_stays_open():
         ("tenure_days <= 14", "stage = 'growth'", "no column 'stage'"),
         ('owner_role = "account_executive"', 'owner_role = "ae"', "no role 'ae'"),
         ("{name} is new", "{nme} is new", "braces may hold only"),
+        (
+            "contract_signed = 1",
+            "contract_signd = 1",
+            "onboarding_start.contract_signed: no column 'contract",
+        ),
+        ("success_owner_named = 1", "success_owner_name = 1", "Did you mean 'success_owner_named'"),
+        ("empty. {missing}", "empty. {mising}", "braces may hold only {missing}"),
     ],
 )
 def test_wrong_stages_fail_at_load_with_remedy(old, new, says):

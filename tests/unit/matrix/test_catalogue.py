@@ -118,7 +118,7 @@ def test_every_category_has_at_least_two_features(category):
 
 def test_what_rests_on_columns_of_today_is_named():
     """Owners, segment and fit are overwritten without a date, so training must know them."""
-    assert FEATURES.as_of_today == ("renewal_owner_named", "icp_fit", "segment")
+    assert FEATURES.as_of_today == ("renewal_owner_named", "icp_fit", "segment", "success_owner_named")
 
 
 def test_whoever_gave_notice_is_not_shown_to_the_model():

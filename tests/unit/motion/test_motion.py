@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from lifecycle_ml.actions.agreed import TITLES
 from lifecycle_ml.cli.app import app
 from lifecycle_ml.errors import ConfigError
-from lifecycle_ml.motion.agreed import TITLES
 from lifecycle_ml.motion.page import render
 from lifecycle_ml.motion.parts import lifecycle_motion
 from lifecycle_ml.workspace import Workspace, standard_root
@@ -48,7 +48,11 @@ def test_the_standard_workspace_defines_all_ten(standard):
 def test_criteria_are_said_in_words(standard):
     lines = standard.parts[0].defined
 
-    assert lines[1].startswith("onboarding starts when tenure days is at most 365 and activated is no")
+    assert lines[0] == "before onboarding starts: signed contract known (contract signed is yes)"
+    assert any(
+        line.startswith("the onboarding stage begins when tenure days is at most 365 and activated is no")
+        for line in lines
+    )
     assert not any(sign in line for line in lines for sign in ("<=", "COALESCE", "_"))
 
 
@@ -65,6 +69,24 @@ def test_what_motion_toml_leaves_out_is_missing_and_nobody_owns_it(tmp_path):
     assert (
         "nobody hears it for sales: [[feedback_loops]] in serving/motion.toml"
         in found["feedback_loops"].missing
+    )
+
+
+def test_without_criteria_nobody_agreed_when_onboarding_starts(tmp_path):
+    found = parts_of(own(tmp_path, {"stages.toml": (r"\[onboarding_start.*?(?=\[stages\.hand_off\])", "")}))
+
+    assert found["onboarding_start"].state == "missing"
+    assert found["onboarding_start"].missing == (
+        "what must be true before onboarding starts: [onboarding_start] in serving/stages.toml",
+    )
+
+
+def test_criteria_that_forget_the_agreed_hand_off_fields_are_incomplete(tmp_path):
+    found = parts_of(own(tmp_path, {"stages.toml": ('handoff_gaps = 0"\nlacks', 'tenure_days > 3"\nlacks')}))
+
+    assert found["onboarding_start"].state == "incomplete"
+    assert found["onboarding_start"].missing == (
+        "required hand-off fields are agreed on and no criterion under onboarding_start asks for them",
     )
 
 
