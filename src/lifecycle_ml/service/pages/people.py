@@ -45,7 +45,7 @@ async def say_it(account_id: str, kind: str, request: Request, at: At, caller: S
     if not may(caller.role, "act"):
         raise ProblemError("wrong-role", f"This needs a key of role act; yours has {caller.role}.")
     try:
-        word, by = _word(kind, form), form.get("by", "").strip() or None
+        word, by = word_of(kind, form), form.get("by", "").strip() or None
         # sent again with the same words it is the same; with other words it is another
         mark = hashlib.sha256(repr((word, by)).encode()).hexdigest()[:16]
         key = f"{form.get('key', '')[:40]} {kind} {mark}" if form.get("key") else ""
@@ -55,7 +55,7 @@ async def say_it(account_id: str, kind: str, request: Request, at: At, caller: S
     return RedirectResponse(f"{words.account_path(account_id)}?said={kind}#people", status_code=303)
 
 
-def _word(kind: str, form: Mapping[str, str]) -> AccountWord:
+def word_of(kind: str, form: Mapping[str, str]) -> AccountWord:
     """Return what a form means. Raises: AccountWordError."""
     if any(len(text) > LONGEST_TEXT or "\0" in text for text in form.values()):
         raise AccountWordError(f"write at most {LONGEST_TEXT:,} characters, all of them letters.")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
 from lifecycle_ml.service.api.problems import KINDS, ProblemError
-from lifecycle_ml.service.pages import account, effects, movement, people, portfolio, revenue, session
+from lifecycle_ml.service.pages import account, effects, movement, people, portfolio, revenue, review, session
 from lifecycle_ml.service.pages.reference import operations
 from lifecycle_ml.service.pages.rendering import HERE, At, SignInNeededError, read_form, render
 from lifecycle_ml.service.serving import Serving
@@ -18,7 +18,7 @@ router = APIRouter(include_in_schema=False)
 
 def install(app: FastAPI) -> None:
     """Add the pages to the service."""
-    for each in (portfolio, effects, revenue, movement, people, account):
+    for each in (portfolio, effects, revenue, review, movement, people, account):
         app.include_router(each.router)
     app.include_router(router)
 
@@ -38,7 +38,7 @@ def is_page(request: Request) -> bool:
     ours = path in {"/", "/accounts", "/accounts.csv", "/revenue", "/sign-in", "/sign-out", "/docs"}
     return (
         ours
-        or path.startswith(("/accounts/", "/actions/", "/problems/"))
+        or path.startswith(("/accounts/", "/actions/", "/problems/", "/review"))
         or "text/html" in request.headers.get("accept", "")
     )
 
