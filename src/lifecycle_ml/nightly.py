@@ -275,6 +275,9 @@ class _Run:
         self.store.write_readings(publication, readings.stored)
         absent = sorted(set(accounts["account_id"]) - set(matrix["account_id"]))
         self.store.write_unscored(publication, dict.fromkeys(absent, f"no customer as of {as_of}"))
+        asked = zip(readings.scored["account_id"], readings.scored[START], strict=True)
+        starts = {account: criteria for account, criteria in asked if isinstance(criteria, list)}
+        self.store.write_onboarding_starts(publication, starts)
         seen = self.store.publish(publication, events, digests=self._digests, current=current)
         colors = readings.scored["health"].value_counts()
         return {

@@ -24,7 +24,7 @@ def explain(settings: Settings, account: str, as_of: date | None, *, as_json: bo
     """Show one scored account. Raises: ConfigError where it has no reading."""
     with closing(Store.open(settings.store_url)) as store:
         answers = store.answers([account], as_of)
-        renewal = store.renewal(account, as_of)
+        renewal, starts = store.renewal(account, as_of), store.onboarding_start(account, as_of)
     if answers.publication is None:
         day = "" if as_of is None else f" as of {as_of}"
         raise ConfigError(f"nothing is published{day}; run `lifecycle run` first.")
@@ -36,10 +36,15 @@ def explain(settings: Settings, account: str, as_of: date | None, *, as_json: bo
     if as_json:
         say_json(document)
     else:
-        _tell(document, answers.names.get(account), renewal)
+        _tell(document, answers.names.get(account), renewal, starts)
 
 
-def _tell(document: dict[str, Any], name: str | None, renewal: dict[str, Any] | None) -> None:
+def _tell(
+    document: dict[str, Any],
+    name: str | None,
+    renewal: dict[str, Any] | None,
+    starts: list[dict[str, Any]],
+) -> None:
     """Say the account in the order a reader asks: how is it, why, what to do, what is missing."""
     health = document["health"]
     before = f", before that {health['previous']}" if health["previous"] else ""
@@ -84,6 +89,11 @@ def _tell(document: dict[str, Any], name: str | None, renewal: dict[str, Any] | 
                 if action["status"] != "held_out"
                 else f"  - {action['title']}"
             )
+    if starts:
+        say("Before onboarding starts")
+        for one in starts:
+            met = {True: "yes", False: f"no. {one['says']}", None: "cannot tell"}[one["met"]]
+            say(f"  - {one['label']}: {met}")
     if renewal is not None and renewal["checkpoints"]:
         _tell_renewal(renewal)
     if health["recovers_when"]:

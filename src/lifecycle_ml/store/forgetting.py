@@ -20,6 +20,7 @@ from lifecycle_ml.store.schema import (
     ledger,
     listings,
     metadata,
+    onboarding_starts,
     publications,
     readings,
     unscored,
@@ -45,7 +46,7 @@ DOCUMENTS: Final = tuple(
 """Tables of documents about all accounts, which go on without this one."""
 WAIT_MS: Final = BUSY_MS
 """How long a sweep waits for those who write or read."""
-_BY_PUBLICATION: Final = frozenset({readings.name, listings.name, unscored.name})
+_BY_PUBLICATION: Final = frozenset({readings.name, listings.name, unscored.name, onboarding_starts.name})
 
 
 @dataclass(frozen=True)

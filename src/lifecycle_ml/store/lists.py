@@ -28,7 +28,14 @@ from lifecycle_ml.store.rows import (
     Sort,
     live_of,
 )
-from lifecycle_ml.store.schema import actions, listings, publications, readings, unscored
+from lifecycle_ml.store.schema import (
+    actions,
+    listings,
+    onboarding_starts,
+    publications,
+    readings,
+    unscored,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,6 +114,17 @@ def add_answers(connection: sa.Connection, found: Answers, ids: list[str]) -> No
     missing = [account_id for account_id in ids if account_id not in found.bodies]
     if missing:
         _add_unscored(connection, found, missing)
+
+
+def onboarding_start(
+    connection: sa.Connection, seen: Publication | None, account_id: str
+) -> list[dict[str, Any]]:
+    """Return the criteria of one account in a publication."""
+    question = sa.select(onboarding_starts.c.criteria).where(
+        onboarding_starts.c.publication_id == (-1 if seen is None else seen.publication_id),
+        onboarding_starts.c.account_id == account_id,
+    )
+    return connection.execute(question).scalar() or []
 
 
 def _bodies(connection: sa.Connection, here: int, ids: list[str]) -> dict[str, bytes]:

@@ -9,7 +9,15 @@ import sqlalchemy as sa
 from lifecycle_ml.errors import StoreError
 from lifecycle_ml.store.forgotten import let_in
 from lifecycle_ml.store.rows import Before, Publication
-from lifecycle_ml.store.schema import ledger, listings, pointer, publications, readings, unscored
+from lifecycle_ml.store.schema import (
+    ledger,
+    listings,
+    onboarding_starts,
+    pointer,
+    publications,
+    readings,
+    unscored,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +88,7 @@ def begin(
         publication_id = int(result.inserted_primary_key[0])
     else:
         publication_id = row.publication_id
-        for table in (listings, readings, unscored):
+        for table in (listings, readings, unscored, onboarding_starts):
             connection.execute(sa.delete(table).where(table.c.publication_id == publication_id))
         let_in(connection, publication_id)
         connection.execute(

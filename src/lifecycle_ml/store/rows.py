@@ -141,6 +141,14 @@ class Unscored:
 
 
 @dataclass(frozen=True)
+class OnboardingStart:
+    """What must be true before an account's onboarding starts, as `actions.stages.starts_of` found it."""
+
+    account_id: str
+    criteria: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Listed:
     """One row of a list: what it was found by, and the reading's bytes."""
 

@@ -7,6 +7,8 @@ readings      one row per (publication, account): the answer as immutable bytes,
 listings      one row per reading: what lists filter and sort by, apart from the bytes, so that a list that
               looks at every account reads little
 unscored      accounts a publication knew of and left out, with the reason in words
+onboarding_starts  one row per publication and account in hand-off or onboarding: what must be true before it
+              starts, and whether it is
 actions       one row per action, as it stands now
 ledger        one row per thing that happened to an action; only ever added to
 account_words one row per thing a person said about an account; only ever added to
@@ -143,6 +145,18 @@ unscored = Table(
     ),
     Column("account_id", Text, primary_key=True),
     Column("why", Text, nullable=False),
+)
+
+onboarding_starts = Table(
+    "onboarding_starts",
+    metadata,
+    Column(
+        "publication_id",
+        ForeignKey("publications.publication_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("account_id", Text, primary_key=True),
+    Column("criteria", JSON, nullable=False),
 )
 
 actions = Table(

@@ -19,18 +19,26 @@ from lifecycle_ml.actions.action import LIVE, Action
 from lifecycle_ml.store import assigned, audit, forgotten, lists, overflow, publishing, remembered
 from lifecycle_ml.store import colors as past_colors
 from lifecycle_ml.store import events as happenings
-from lifecycle_ml.store import reviews as reviewing
 from lifecycle_ml.store import said as spoken
 from lifecycle_ml.store import statements as revenue
 from lifecycle_ml.store.at_hand import AtHand
 from lifecycle_ml.store.engine import open_engine, say_store_error, writing
 from lifecycle_ml.store.keys import Keys
-from lifecycle_ml.store.rows import AccountFilters, ActionFilters, Mix, Page, Past, Unscored
+from lifecycle_ml.store.rows import (
+    AccountFilters,
+    ActionFilters,
+    Mix,
+    OnboardingStart,
+    Page,
+    Past,
+    Unscored,
+)
 from lifecycle_ml.store.schema import (
     actions,
     ledger,
     listings,
     naive_utc,
+    onboarding_starts,
     pointer,
     readings,
     unscored,
@@ -122,6 +130,13 @@ class Store:
         """Add the accounts that are known but have no reading, each with the reason in words."""
         rows = (Unscored(account_id, why) for account_id, why in reasons.items())
         return self._write_batches(publication, rows, (unscored,))
+
+    def write_onboarding_starts(
+        self, publication: Publication, starts: Mapping[str, list[dict[str, Any]]]
+    ) -> int:
+        """Add what must be true before the onboarding of these accounts starts; return for how many."""
+        rows = (OnboardingStart(account_id, criteria) for account_id, criteria in starts.items())
+        return self._write_batches(publication, rows, (onboarding_starts,))
 
     def publish(
         self,
@@ -458,22 +473,19 @@ class Store:
         with self._reading() as connection:
             return spoken.told_renewal(connection, account_id, as_of)
 
+    def onboarding_start(self, account_id: str, as_of: date | None = None) -> list[dict[str, Any]]:
+        """Return what must be true before an account's onboarding starts; [] where nobody asks any more."""
+        with self._reading() as connection:
+            if as_of is None:
+                seen = publishing.current(connection)
+            else:
+                seen = publishing.latest_for(connection, as_of)
+            return lists.onboarding_start(connection, seen, account_id)
+
     def said(self, account_id: str, limit: int = 200) -> list[Said]:
         """Return what people said of an account, the newest first."""
         with self._reading() as connection:
             return spoken.history(connection, account_id, limit)
-
-    def reviewable(self, owner: str | None = None, segment: str | None = None) -> list[reviewing.Reviewable]:
-        """Return the accounts readers see that are red, at a checkpoint or triggered, by account_id."""
-        with self._reading() as connection:
-            seen = publishing.current(connection)
-            here = None if seen is None else seen.publication_id
-            return [] if here is None else reviewing.reviewable(connection, here, owner, segment)
-
-    def decisions(self, since: datetime) -> list[Said]:
-        """Return the decisions people kept from an instant on, the oldest first."""
-        with self._reading() as connection:
-            return reviewing.decisions(connection, naive_utc(since))
 
     def replay(
         self, key: str, caller: str, request_digest: str, now: datetime | None = None

@@ -132,3 +132,26 @@ def test_explain_says_what_each_checkpoint_wants_and_which_of_it_is_missing(stor
     assert "- 90 days (2026-06-02, now): missing: Commercial path and its owner agreed" in done.output
     assert "- 60 days (2026-07-02, ahead): cannot tell: Mitigation or expansion plan" in done.output
     assert "- 30 days (2026-08-01, ahead): to come: Paperwork with their legal" in done.output
+
+
+def test_explain_says_what_onboarding_waits_for(store, tmp_path):
+    """Met, missing in words, or not to be told; nothing where nobody asks any more."""
+    words = ["explain", "A-1042", "--workspace", str(tmp_path)]
+    assert "Before onboarding starts" not in CliRunner().invoke(app, words).output
+
+    publication = store.begin(TODAY.date(), TODAY, TODAY)
+    reading = StoredReading.of(examples.ACCOUNT, state="", risk=0.4)
+    store.write_readings(publication, [reading])
+    labels = {"Owner assigned": (True, None), "Kickoff booked": (False, "No kickoff has a date.")}
+    starts = [
+        {"criterion": "x", "label": label, "met": met, "says": says}
+        for label, (met, says) in (labels | {"Signed contract known": (None, None)}).items()
+    ]
+    store.write_onboarding_starts(publication, {"A-1042": starts})
+    store.publish(publication, [])
+
+    said = CliRunner().invoke(app, words).output
+    assert "Before onboarding starts\n  - Owner assigned: yes\n" in said
+    assert "  - Kickoff booked: no. No kickoff has a date.\n  - Signed contract known: cannot tell\n" in said
+    assert store.onboarding_start("A-1042") == starts
+    assert store.onboarding_start("A-1") == []

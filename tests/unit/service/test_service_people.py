@@ -240,6 +240,23 @@ def test_evidence_is_there_once_its_step_was_done_in_this_term(client, store, cr
     )
 
 
+def test_the_page_says_what_onboarding_waits_for(client, store, browser):
+    """Only of accounts somebody still asks it of."""
+    assert "Before onboarding starts" not in read(browser.get(PAGE))
+    publication = store.begin(NOW.date(), NOW, NOW)
+    store.write_readings(publication, company())
+    starts = [
+        {"criterion": "owner", "label": "Owner assigned", "met": True, "says": None},
+        {"criterion": "kickoff", "label": "Kickoff booked", "met": False, "says": "No kickoff has a date."},
+        {"criterion": "signed", "label": "Signed contract known", "met": None, "says": None},
+    ]
+    store.write_onboarding_starts(publication, {"A-1042": starts})
+    store.publish(publication, [])
+
+    page = read(browser.get(PAGE))
+    assert "Before onboarding starts ✓ Owner assigned ✗ No kickoff has a date. ? Cannot tell: Signed" in page
+
+
 FORMS = {
     "override": BODIES["override"],
     "sentiment": BODIES["sentiment"],

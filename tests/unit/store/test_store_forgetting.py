@@ -48,6 +48,7 @@ def company(store):
     before = store.begin(AS_OF - WEEK, NOW, NOW)
     store.write_readings(before, [reading(STAYS)])
     store.write_unscored(before, {GONE: "no customer"})
+    store.write_onboarding_starts(before, {each: [{"criterion": "kickoff"}] for each in (GONE, STAYS)})
     store.publish(before)
     publish(store, reading(GONE), reading(STAYS), events=[opened_for(GONE), opened_for(STAYS)])
     for number, account in enumerate((GONE, STAYS)):

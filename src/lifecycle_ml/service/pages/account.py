@@ -153,6 +153,7 @@ def show_account(
         renewal=renewal,
         way=charts.way(renewal, as_of) if renewal else None,
         stages=STAGES,
+        starts=at.store.onboarding_start(account_id),
         people=at.store.choices()["owner"] if may(caller.role, "act") else [],
         now=now,
         wakes=[now.date() + timedelta(days=days) for days in (1, 7, LONGEST_SNOOZE.days)],
