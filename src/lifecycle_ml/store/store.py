@@ -19,6 +19,7 @@ from lifecycle_ml.actions.action import LIVE, Action
 from lifecycle_ml.store import assigned, audit, forgotten, lists, overflow, publishing, remembered
 from lifecycle_ml.store import colors as past_colors
 from lifecycle_ml.store import events as happenings
+from lifecycle_ml.store import reviews as reviewing
 from lifecycle_ml.store import said as spoken
 from lifecycle_ml.store import statements as revenue
 from lifecycle_ml.store.at_hand import AtHand
@@ -486,6 +487,18 @@ class Store:
         """Return what people said of an account, the newest first."""
         with self._reading() as connection:
             return spoken.history(connection, account_id, limit)
+
+    def reviewable(self, owner: str | None = None, segment: str | None = None) -> list[reviewing.Reviewable]:
+        """Return the accounts readers see that are red, at a checkpoint or triggered, by account_id."""
+        with self._reading() as connection:
+            seen = publishing.current(connection)
+            here = None if seen is None else seen.publication_id
+            return [] if here is None else reviewing.reviewable(connection, here, owner, segment)
+
+    def decisions(self, since: datetime) -> list[Said]:
+        """Return the decisions people kept from an instant on, the oldest first."""
+        with self._reading() as connection:
+            return reviewing.decisions(connection, naive_utc(since))
 
     def replay(
         self, key: str, caller: str, request_digest: str, now: datetime | None = None
