@@ -103,18 +103,18 @@ def forget(
         found = _Found(known, files, settings, workspace.root)
         if not found.places and known.before is None:
             raise _unknown(engine, account)
-        swept = None
+        kept = None
         if yes:
             if found.places:
                 outputs.erase(roots, leave, known.traces)
                 forgetting.forget(engine, account, who_says(by), clock.run_clock(None, clock.today()))
-            swept = forgetting.sweep(engine)
+            kept = forgetting.sweep(engine)
     finally:
         engine.dispose()
     if as_json:
-        _say_json(found, swept)
+        _say_json(found, kept, erased=yes)
     else:
-        _say(found, swept)
+        _say(found, kept, erased=yes)
 
 
 def _roots(workspace: Workspace, settings: Settings) -> list[Path]:
@@ -159,13 +159,13 @@ def _unknown(engine: sa.Engine, account: str) -> Exception:
     )
 
 
-def _say_json(found: _Found, swept: bool | None) -> None:
+def _say_json(found: _Found, kept: str | None, *, erased: bool) -> None:
     before = found.known.before
     say_json(
         {
             "account_id": found.known.traces.account_id,
-            "erased": swept is not None,
-            "room_given_back": swept,
+            "erased": erased,
+            "room_given_back": erased and kept is None,
             "places": found.places,
             "out_of_reach": found.out_of_reach,
             "forgotten_before": None if before is None else {"at": f"{before.at:%Y-%m-%d}", "by": before.who},
@@ -173,13 +173,13 @@ def _say_json(found: _Found, swept: bool | None) -> None:
     )
 
 
-def _say(found: _Found, swept: bool | None) -> None:
+def _say(found: _Found, kept: str | None, *, erased: bool) -> None:
     traces, places = found.known.traces, found.places
     called = f" ({', '.join(traces.names)})" if traces.names else ""
     if (before := found.known.before) is not None:
         say(f"{traces.account_id} was forgotten on {before.at:%Y-%m-%d} by {before.who}.")
     if places:
-        title = f"{'Would erase' if swept is None else 'Erased'}: {traces.account_id}{called}"
+        title = f"{'Erased' if erased else 'Would erase'}: {traces.account_id}{called}"
         show_table(title, ["place", "what", "count"], _rows(places), right=["count"], whole=["place"])
     else:
         say("Nothing of it has come back to the store or the files beside it.")
@@ -188,16 +188,16 @@ def _say(found: _Found, swept: bool | None) -> None:
     for sentence in found.out_of_reach:
         say(f"- {sentence}.")
     say("")
-    if swept is None and not places:
+    if not erased and not places:
         say("With --yes the store gives the room of what was deleted back once more.")
-    elif swept is None:
+    elif not erased:
         say("Nothing was erased yet. Repeat the command with --yes to erase it for good.")
-    elif swept:
+    elif kept is None:
         say("The store gave back the room of what was deleted.")
     else:
         say(
-            "Another process used the store all the time, so bytes of deleted rows may still be in its file. "
-            "Repeat the command when no run is at work."
+            f"The rows are deleted, but their bytes may still be in the store's files: {kept}. Repeat the "
+            "command when no run is at work."
         )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from lifecycle_ml.store import audit, forgotten
 from lifecycle_ml.store.engine import BUSY_MS, say_store_error, writing
@@ -115,34 +116,35 @@ def forget(engine: sa.Engine, account_id: str, by: str, at: datetime) -> Known:
     return known
 
 
-def sweep(engine: sa.Engine) -> bool:
-    """Give the room of deleted rows back, so that their bytes are gone; whether that was done.
+def sweep(engine: sa.Engine) -> str | None:
+    """Give the room of deleted rows back, so that their bytes are gone; None, or why that was not done.
 
     SQLite: the file is written anew and its log cut to nothing, which a process that writes or reads all the
     time may keep from happening. Postgres: dead rows go from the tables' pages, which new rows overwrite.
     """
-    if engine.dialect.name != "sqlite":
+    try:
+        if engine.dialect.name == "sqlite":
+            return _write_anew(engine)
         names = [*(table.name for table in (*OF_ACCOUNTS, *DOCUMENTS)), idempotency.name, audit_table.name]
-        with say_store_error(engine), engine.connect() as connection:
+        with engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")
             connection.exec_driver_sql(f"VACUUM {', '.join(names)}")
-        return True
-    with say_store_error(engine):
-        taken = engine.raw_connection()
-        try:
-            cursor = taken.cursor()
-            cursor.execute(f"PRAGMA busy_timeout = {WAIT_MS}")
-            cursor.execute("PRAGMA secure_delete = ON")
-            try:
-                cursor.execute("VACUUM")
-            except Exception as error:
-                if "locked" in str(error):
-                    return False
-                raise OperationalError("VACUUM", None, error) from error
-            busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        finally:
-            taken.close()
-    return not busy
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        return str(getattr(error, "orig", None) or error).splitlines()[0]
+    return None
+
+
+def _write_anew(engine: sa.Engine) -> str | None:
+    taken = engine.raw_connection()
+    try:
+        cursor = taken.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {WAIT_MS}")
+        cursor.execute("PRAGMA secure_delete = ON")
+        cursor.execute("VACUUM")
+        busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    finally:
+        taken.close()
+    return "another process read it all the time" if busy else None
 
 
 def _look(connection: sa.Connection, account_id: str) -> Known:

@@ -23,7 +23,7 @@ _GONE: Final = object()
 
 def names_accounts(name: str) -> bool:
     """Whether a column or key holds ids of accounts: `account_id`, `parent_account_id`, `account_ids`."""
-    return name in ROWS_OF or name == "accounts" or name.endswith(("account_id", "account_ids"))
+    return name in ROWS_OF or name.endswith(("account_id", "account_ids"))
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,8 @@ def _scrub(
     value: Any, key: str, is_it: Callable[[object, str], bool], reword: Callable[[str], str]
 ) -> tuple[Any, int]:
     total = 0
+    if key == "accounts" and isinstance(value, dict | list):
+        key = "account_ids"  # a number under `accounts` is how many
     if isinstance(value, dict):
         if any(is_it(value[name], name) for name in ROWS_OF & value.keys()):
             return _GONE, 1

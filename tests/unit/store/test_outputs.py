@@ -63,8 +63,12 @@ def test_an_id_of_digits_is_known_by_its_column_alone(out, ids):
     pd.DataFrame({"account_id": ids, "seats": [7, 7], "text": ["7", "7"]}).to_parquet(out / "p.parquet")
     (out / "a.json").write_text(json.dumps({"seats": 7, "version": "7", "rows": [{"account_id": ids[0]}]}))
     (out / "a.md").write_text("7 of 7")
+    (out / "a.csv").write_text("accounts,parent_account_id\n7,7\n7,77\n")
+    (out / "b.json").write_text(json.dumps({"accounts": 7, "by": {"accounts": {"7": 1, "77": 7}}}))
 
-    assert forget(out, Traces("7")) == {"a.json": 1, "p.parquet": 1}
+    assert forget(out, Traces("7")) == {"a.csv": 1, "a.json": 1, "b.json": 1, "p.parquet": 1}
+    assert (out / "a.csv").read_text() == "accounts,parent_account_id\n7,\n7,77\n"
+    assert json.loads((out / "b.json").read_text()) == {"accounts": 7, "by": {"accounts": {"77": 7}}}
     assert pd.read_parquet(out / "p.parquet")["seats"].tolist() == [7]
     assert json.loads((out / "a.json").read_text()) == {"seats": 7, "version": "7", "rows": []}
 

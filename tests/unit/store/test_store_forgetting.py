@@ -14,6 +14,7 @@ from stored_examples import AS_OF, NOW, WEEK, event, publish, reading
 from lifecycle_ml.actions.account_words import Sentiment
 from lifecycle_ml.actions.action import Assignment
 from lifecycle_ml.actions.ledger import Complete
+from lifecycle_ml.store.engine import writing
 from lifecycle_ml.store.forgetting import DID, DOCUMENTS, OF_ACCOUNTS, forget, look, nearest, sweep
 from lifecycle_ml.store.outbox import Outbox
 from lifecycle_ml.store.pruning import prune
@@ -197,7 +198,7 @@ def test_the_bytes_are_gone_from_the_file_and_its_log(company, url):
     assert holds(GONE)
     assert holds(NAME)
     forget(company._engine, GONE, "Maya", NOW)
-    assert sweep(company._engine)
+    assert sweep(company._engine) is None
     assert holds(STAYS)
     assert not holds(GONE)
     assert not holds(NAME)
@@ -208,16 +209,18 @@ def test_postgres_gives_the_room_back(company):
     """The tables are vacuumed, and answer as before."""
     forget(company._engine, GONE, "Maya", NOW)
 
-    assert sweep(company._engine)
+    assert sweep(company._engine) is None
     assert company.reading(STAYS) is not None
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
-def test_a_reader_that_stays_keeps_the_log_and_is_told(company, monkeypatch):
-    """Whoever reads an old state of the file still needs it: the answer is no, and the next time yes."""
+def test_who_is_in_the_way_of_a_sweep_is_said(company, monkeypatch):
+    """A reader still needs the old state of the file, a writer holds it; the next time nobody does."""
+    monkeypatch.setattr("lifecycle_ml.store.forgetting.WAIT_MS", 10)
     with company._engine.connect() as connection:
         connection.execute(sa.text("SELECT count(*) FROM readings")).all()
         forget(company._engine, GONE, "Maya", NOW)
-        monkeypatch.setattr("lifecycle_ml.store.forgetting.WAIT_MS", 10)
-        assert not sweep(company._engine)
-    assert sweep(company._engine)
+        assert sweep(company._engine) == "another process read it all the time"
+    with writing(company._engine):
+        assert sweep(company._engine) == "database is locked"
+    assert sweep(company._engine) is None
