@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lifecycle_ml.actions.action import UNFINISHED
+from lifecycle_ml.actions.action import UNFINISHED, is_review
 from lifecycle_ml.actions.team import Team
 from lifecycle_ml.store.schema import ledger, listings, publications
 
@@ -25,9 +25,11 @@ class Promises:
     """Counts over a year of runs; what was promised is broken by the counts that say so.
 
     red_turns: times an account was red and had not been at the run before. red_readings: readings of red
-    accounts; red_without_work: those without an unfinished playbook action with owner and due date, though
-    not everything their playbook asks for was done or dismissed by somebody; red_worked_out: those where it
-    was. opened_twice: actions opened more than once; twice_at_once: two unfinished ones for the same account,
+    accounts, each of them one of four: red_with_work, an action of its playbook is to be done, with owner and
+    due date; red_watched, every step was done or dismissed and the account waits for the evidence until a day
+    on which an owner decides; red_worked_out, every step was and nobody owes anything; red_without_work,
+    there is nothing though not every step was. reviews_at_once: runs x accounts with two reviews.
+    opened_twice: actions opened more than once; twice_at_once: two unfinished ones for the same account,
     playbook and step. over_hours: runs x owners with more open work than a week's hours. over_budget:
     expansion tasks beyond an owner's budget of seven days. escalations; late: told after the first run on or
     after their moment; twice: the same role told twice of one action; missed: still due after a run.
@@ -44,8 +46,11 @@ class Promises:
     flips: int = 0
     flips_per_account_quarter: float = 0.0
     red_turns: int = 0
+    red_with_work: int = 0
+    red_watched: int = 0
     red_without_work: int = 0
     red_worked_out: int = 0
+    reviews_at_once: int = 0
     opened: int = 0
     opened_twice: int = 0
     twice_at_once: int = 0
@@ -72,7 +77,8 @@ class Promises:
     def broken(self) -> dict[str, int]:
         """The promises that were broken, with how often."""
         names = (
-            *("red_without_work", "opened_twice", "twice_at_once", "over_hours", "over_budget"),
+            *("red_without_work", "red_worked_out", "reviews_at_once"),
+            *("opened_twice", "twice_at_once", "over_hours", "over_budget"),
             *("escalations_late", "escalations_twice", "escalations_missed", "checkpoints_late"),
         )
         return {name: count for name in names if (count := getattr(self, name))}
@@ -163,14 +169,22 @@ class _Walk:
         self._words.update(event["kind"] for event in events)
 
     def standing(self, account: str) -> str:
-        """Return `work`, `worked_out` or `nothing`: what is being done about a red account."""
+        """Return `with_work`, `watched`, `worked_out` or `without_work`: what is done about a red account."""
         mine = [each for each in self._by_account[account].values() if each["playbook"].endswith("_red")]
-        if any(each["status"] in UNFINISHED and each["owner"] and each["due_at"] for each in mine):
-            return "work"
+        owed = [each for each in mine if each["status"] in UNFINISHED and each["owner"] and each["due_at"]]
+        if any(not _watches(each) for each in owed):
+            return "with_work"
+        if any(each["snoozed_until"] for each in owed):
+            return "watched"
         newest = max((each["opened_at"] for each in mine), default=None)
         lately = [each for each in mine if each["opened_at"] == newest]
         ended = lately and all(each["action_id"] in self._by_person for each in lately)
-        return "worked_out" if ended else "nothing"
+        return "worked_out" if ended else "without_work"
+
+    def reviews(self, account: str) -> int:
+        """Return how many reviews of an account are unfinished."""
+        mine = self._by_account[account].values()
+        return sum(each["status"] in UNFINISHED and is_review(each["kind"], each["step"]) for each in mine)
 
     def close(self, found: Promises, weeks: float) -> None:
         """Write down what needs the whole year."""
@@ -236,7 +250,7 @@ class _Walk:
                 escalates = action["escalates_at"]
                 due = escalates is not None and _instant(escalates) <= now
                 found.escalations_missed += due and action["status"] != "snoozed"
-                if action["status"] in ("open", "snoozed"):
+                if action["status"] in ("open", "snoozed") and not _watches(action):
                     load[action["owner"]] += action["hours"]
                     roles[action["owner"]] = action["owner_role"]
         found.over_hours += sum(
@@ -258,9 +272,9 @@ def _look_at_colours(
             continue
         found.red += 1
         found.red_turns += past != "red"
-        standing = walk.standing(account)
-        found.red_without_work += standing == "nothing"
-        found.red_worked_out += standing == "worked_out"
+        standing = f"red_{walk.standing(account)}"
+        setattr(found, standing, getattr(found, standing) + 1)
+        found.reviews_at_once += walk.reviews(account) > 1
 
 
 def _look_at_checkpoints(
@@ -325,6 +339,11 @@ def _readings(engine: sa.Engine, publication_id: int) -> dict[str, tuple[str, An
             account: (color, json.loads(renewal or "null"))
             for account, color, renewal in connection.execute(question)
         }
+
+
+def _watches(action: Mapping[str, Any]) -> bool:
+    """Tell whether a review sleeps: it is nobody's work before its day."""
+    return action["status"] == "snoozed" and is_review(action["kind"], action["step"])
 
 
 def _instant(text: str) -> datetime:

@@ -81,6 +81,13 @@ def event(name="act-1", kind="opened", day=0, at=0, **changes):
     return ActionEvent(kind, MONDAY + (at or day) * DAY, Action(**(fields | changes)), "because")
 
 
+def review(number=1, **changes):
+    """Return the opening of a review that sleeps."""
+    asleep = {"status": "snoozed", "snoozed_until": MONDAY + 20 * DAY, "due_at": MONDAY + 25 * DAY}
+    fields = {"step": f"review_{number}", "opened_at": MONDAY + 6 * DAY, "escalates_at": None}
+    return event(f"act-review-{number}", day=6, **(fields | asleep | changes))
+
+
 def told(role_after, day, **changes):
     """Return the escalation that fell due on a day, after which `role_after` is the next."""
     later = None if role_after is None else MONDAY + (day + 2) * DAY
@@ -88,15 +95,42 @@ def told(role_after, day, **changes):
 
 
 def test_a_year_that_keeps_its_promises(book):
-    """Work at the onset, one escalation on its day, done after that; red goes on and waits for evidence."""
+    """Work at the onset, one escalation on its day, done; red goes on and waits for evidence until a day."""
     book.run(0, event(), red=["A-1"])
     book.run(4, told("vp_cs", 4), red=["A-1"])
     book.store.tell("act-1", Complete("done"), "Kim", MONDAY + 4.5 * DAY)
-    book.run(6, red=["A-1"])
+    book.run(6, review(), red=["A-1"])
     found = book.promises()
     assert found.broken == {}
-    assert (found.runs, found.opened, found.escalations, found.done) == (3, 1, 1, 1)
-    assert (found.red_turns, found.red, found.red_worked_out) == (1, 3, 1)
+    assert (found.runs, found.opened, found.escalations, found.done) == (3, 2, 1, 1)
+    assert (found.red_turns, found.red, found.red_with_work, found.red_watched) == (1, 3, 2, 1)
+
+
+def test_red_that_nobody_owes_anything_is_noticed(book):
+    """Everything was done, the account is still red, and no day is set on which somebody decides."""
+    book.run(0, event(), red=["A-1"])
+    book.store.tell("act-1", Complete("done"), "Kim", MONDAY + 0.5 * DAY)
+    book.run(1, red=["A-1"])
+    assert book.promises().broken == {"red_worked_out": 1}
+
+
+def test_two_reviews_of_one_account_are_noticed(book):
+    """And a review that woke is work like any other."""
+    book.run(0, event(), red=["A-1"])
+    book.store.tell("act-1", Complete("done"), "Kim", MONDAY + 0.5 * DAY)
+    book.run(1, review(1), red=["A-1"])
+    book.run(2, review(2, status="open", snoozed_until=None), red=["A-1"])
+    found = book.promises()
+    assert found.broken == {"reviews_at_once": 1}
+    assert (found.red_with_work, found.red_watched) == (2, 1)
+
+
+def test_a_sleeping_review_takes_nobodys_hours(book):
+    """Until it wakes."""
+    book.run(0, review(hours=99.0))
+    assert book.promises().broken == {}
+    book.run(1, review(2, hours=99.0, status="open", snoozed_until=None, account_id="A-2"))
+    assert book.promises().broken == {"over_hours": 1}
 
 
 def test_red_without_work_is_noticed(book):

@@ -24,7 +24,11 @@ Signs that an account could grow, as defined in `serving/triggers.toml`. {writte
 *Path* says what a trigger does while the account is green: `task` opens the work shown, `score_only` is
 shown beside the expansion score and opens none. A yellow account shows its triggers and opens no task; a red
 one has none. A trigger opens no second task within {cool_down} days, and nobody is given more than {budget}
-such tasks in any seven days."""
+such tasks in any seven days.
+
+Whether accounts that showed a sign grew more often than comparable ones, and which triggers nobody profits
+from, says `lifecycle actions --scoreboard`: [does a trigger bring
+anything?](../explanation/actions.md#does-a-trigger-bring-anything)"""
 
 _CHECKPOINTS = """# Checkpoints
 

@@ -39,6 +39,7 @@ def examine_rules(
         *_limits(health),
         *_levels(rules),
         *_ways_back(rules),
+        *_reviews(rules),
         *_roles(rules),
         *_late_steps(rules),
     ]
@@ -163,6 +164,17 @@ def _ways_back(rules: ActionRules) -> Iterator[Finding]:
             yield _found("way_back_impossible", playbooks.FILE, key, f"no account can meet {text!r}")
 
 
+def _reviews(rules: ActionRules) -> Iterator[Finding]:
+    for plan in rules.playbooks.by_id.values():
+        if plan.color == "red" and not plan.reviewed:
+            key = f"playbooks.{plan.reason}.{plan.color}.review"
+            says = (
+                "once every step is done or dismissed nobody owes a red account a next step; "
+                "leave `review` out, or set it to true"
+            )
+            yield _found("never_reviewed", playbooks.FILE, key, says)
+
+
 def _asked(criterion: Predicate) -> str:
     # Of several numbers the strictest counts, so that of the plain one is the least that is asked.
     return f"{criterion.feature} {criterion.op} {criterion.number!r}"
@@ -191,6 +203,7 @@ def _used(rules: ActionRules) -> tuple[set[str], set[str]]:
     file = rules.renewals.file
     steps = [
         *(step for plan in rules.playbooks.by_id.values() for step in plan.playbook.steps),
+        *(rules.review_step(plan, "review_1") for plan in rules.playbooks.by_id.values() if plan.reviewed),
         *(step for trigger in rules.triggers.by_id.values() for step in trigger.steps),
         *(step for _, task in rules.stages.tasks.values() for step in task.steps),
         *(

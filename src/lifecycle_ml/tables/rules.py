@@ -40,6 +40,9 @@ _RULES = (
         "Limits or levels overlap, so that one of them is useless.",
     ),
     Rule("way_back_impossible", "warning", "nothing", "Criteria of a way back contradict each other."),
+    Rule(
+        "never_reviewed", "warning", "nothing", "A red playbook ends without anybody deciding how to go on."
+    ),
     Rule("role_unheld", "warning", "nothing", "A role has work, and nobody holds it or has hours for it."),
     Rule("step_too_late", "warning", "nothing", "A step of a checkpoint is due after the day that decides."),
     Rule(

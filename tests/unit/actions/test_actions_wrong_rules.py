@@ -264,6 +264,22 @@ def test_a_way_back_nobody_can_go_is_named(tmp_path):
     assert finding.column == "playbooks.champion_left.red.recovers_when"
 
 
+def test_a_red_playbook_without_a_review_is_named(tmp_path):
+    """Once its steps ended nobody would owe the account anything; a yellow one may do so."""
+    text = (STANDARD / "serving" / "playbooks.toml").read_text(encoding="utf-8")
+    for color in ("red", "yellow"):
+        head = f"[playbooks.unknown.{color}]\n"
+        assert head in text
+        text = text.replace(head, f"{head}review = false\n")
+    (tmp_path / "serving").mkdir()
+    (tmp_path / "serving" / "playbooks.toml").write_text(text, encoding="utf-8")
+
+    (finding,) = check_rules(Workspace(tmp_path, STANDARD), FEATURES)
+
+    assert (finding.rule, finding.column) == ("never_reviewed", "playbooks.unknown.red.review")
+    assert finding.severity == "warning"
+
+
 def test_the_command_shows_findings_and_answers_machines(tmp_path, capsys):
     """With rule, file and advice; a warning is no failure, and a part nobody knows is refused."""
     own = workspace(tmp_path, "health.toml", '"notice_given = 1"', '"risk > 1"')

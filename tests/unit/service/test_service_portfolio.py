@@ -13,9 +13,11 @@ import pytest
 from browsing import listed, read
 from hypothesis import given
 from hypothesis import strategies as some
-from published_company import AS_OF, NOW, document
+from published_company import AS_OF, NOW, company, document
 from starlette.datastructures import QueryParams
 
+from lifecycle_ml.actions.action import ActionEvent
+from lifecycle_ml.actions.ledger import Complete
 from lifecycle_ml.service.pages.portfolio import CSV_COLUMNS
 from lifecycle_ml.service.pages.question import CHOSEN, DESCENDING, WINDOWS, Question
 from lifecycle_ml.store.export import harmless
@@ -49,6 +51,37 @@ def test_the_list_shows_what_needs_someone_most_first(browser):
         "due 2 Jul 2026",
     ):
         assert shown in row, shown
+
+
+def test_one_line_says_where_one_more_hour_would_keep_most(browser):
+    """The hostile account's only action is over capacity; of somebody without such work nothing is said."""
+    text = read(browser.get("/accounts"))
+
+    assert (
+        "Over capacity: 1 action, 0 hours, of accounts of Zoë O'Neill <zoe@example.org>. One more hour"
+        in text
+    )
+    assert "Over capacity" not in read(browser.get("/accounts?owner=Maya+Lindqvist"))
+
+
+def test_a_red_account_that_waits_for_the_evidence_shows_until_when(browser, store):
+    """On the list, in the file and on its own page, with owner and day."""
+    actions = store.actions(["A-1042"])["A-1042"]
+    for each in actions:
+        store.tell(each.action_id, Complete("done"), "Maya", NOW + timedelta(hours=1))
+    until = NOW + timedelta(days=14)
+    asleep = replace(
+        actions[0], action_id="act-r", step="review_1", status="snoozed", snoozed_until=until, kind="playbook"
+    )
+    asleep = replace(asleep, owner="Ada", owner_role="cs_lead", due_at=until + timedelta(days=5))
+    publication = store.begin(as_of=AS_OF, known_at=NOW, now=NOW + timedelta(hours=2))
+    store.write_readings(publication, company())
+    store.publish(publication, [ActionEvent("opened", NOW + timedelta(hours=2), asleep)])
+
+    says = f"Waiting for the evidence until {until:%Y-%m-%d}, owner Ada (cs lead)"
+    assert says in read(browser.get("/accounts"))
+    assert says in browser.get("/accounts.csv").text
+    assert f"waiting for the evidence until {until.day} Jul 2026" in read(browser.get("/accounts/A-1042"))
 
 
 def test_the_mix_is_that_of_the_filters_so_a_colour_can_be_exchanged(browser):
