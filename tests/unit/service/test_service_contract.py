@@ -12,6 +12,7 @@ from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.parameters import ParameterLocation
 
 from lifecycle_ml.service.api import examples
+from lifecycle_ml.service.api.revenue import EXAMPLE as STATEMENT
 from lifecycle_ml.what_if import ChangeError
 
 load_all_checks()
@@ -49,6 +50,7 @@ KNOWN = {"account_id": "A-1042", "action_id": "act-1"}
 def test_every_answer_is_one_the_description_names(make_client, published, store, mode):
     """No 5xx, no status, type or shape that is not documented, and no wrong body that is taken for right."""
     store.write_verdict(AS_OF, NOW, {"verdict": "do nothing", "evidence": [], "truth_known_through": None})
+    store.write_statement(AS_OF, NOW, STATEMENT)
     client = make_client(what_ifs=answer)
     headers = {"X-API-Key": KEYS["act"]}
     asked: dict[str, set[int]] = {}

@@ -12,11 +12,12 @@ from openapi_spec_validator import (
     OpenAPIV30SpecValidator,
     OpenAPIV31SpecValidator,
 )
-from published_company import KEYS
+from published_company import AS_OF, KEYS, NOW
 from referencing import Registry
 from referencing.jsonschema import DRAFT4
 
 from lifecycle_ml.service.api import examples
+from lifecycle_ml.service.api.revenue import EXAMPLE as STATEMENT
 from lifecycle_ml.service.app import create_app
 from lifecycle_ml.service.hubspot import KEY_GOES_HERE, OUTPUTS, hubspot_action
 from lifecycle_ml.service.schema import plain_openapi, swagger
@@ -41,6 +42,7 @@ OPERATIONS = {
     "assignAction": "post /v1/actions/{action_id}/assign",
     "getModels": "get /v1/models",
     "getMonitoring": "get /v1/monitoring",
+    "getRevenue": "get /v1/revenue",
 }
 """What flows, Apex classes and connectors out there are built on: a name may be added, none may change."""
 SERVER = "https://lifecycle.acme.example/risk"
@@ -222,10 +224,12 @@ def without_nulls(value):
         ("listTriggers", "/v1/triggers"),
         ("listActions", "/v1/actions"),
         ("getModels", "/v1/models"),
+        ("getRevenue", "/v1/revenue"),
     ],
 )
-def test_answers_have_the_shapes_importers_were_told(client, published, own, name, path):
+def test_answers_have_the_shapes_importers_were_told(client, published, store, own, name, path):
     """Types, formats and enumerations of real answers, nulls aside."""
+    store.write_statement(AS_OF, NOW, STATEMENT)
     document = plain_openapi(own)
     for shape in shapes(document).values():
         shape.pop("required", None)
