@@ -59,9 +59,7 @@ class _Found:
         """Return in sentences what is not erased."""
         account = self.known.traces.account_id
         source = _shown(self.settings.source_url)
-        said = [
-            f"the source tables ({source}), from which the next run brings {account} back; delete it there"
-        ]
+        said = [f"the source tables ({source}): as long as {account} is in them, the next run brings it back"]
         said += [f"{self._shown(each.path)}: {each.why}" for each in self.files if each.why]
         for name, count in self.known.told.items():
             events = "1 event" if count == 1 else f"{count:,} events"
@@ -179,8 +177,8 @@ def _say(found: _Found, kept: str | None, *, erased: bool) -> None:
     if (before := found.known.before) is not None:
         say(f"{traces.account_id} was forgotten on {before.at:%Y-%m-%d} by {before.who}.")
     if places:
-        title = f"{'Erased' if erased else 'Would erase'}: {traces.account_id}{called}"
-        show_table(title, ["place", "what", "count"], _rows(places), right=["count"], whole=["place"])
+        say(f"{'Erased' if erased else 'Would erase'}: {traces.account_id}{called}")
+        show_table("", ["place", "what", "count"], _rows(places), right=["count"], whole=["place"])
     else:
         say("Nothing of it has come back to the store or the files beside it.")
     say("")

@@ -95,6 +95,20 @@ def test_a_second_time_it_says_when_it_was_forgotten(workspace):
     assert len(log(workspace)) == 1
 
 
+def test_what_was_killed_half_way_is_repeated(workspace, monkeypatch):
+    """Files are done and the store is not: the account is known, with its name, and goes the second time."""
+    report = workspace / "out" / "report.md"
+    with monkeypatch.context() as patch:
+        patch.setattr("lifecycle_ml.store.forgetting.forget", lambda *_: (_ for _ in ()).throw(OSError))
+        with pytest.raises(OSError, match=r"^$"):
+            forget(workspace, GONE, "--yes")
+    report.write_text(f"Name of {GONE} was late")
+
+    assert "out/report.md" in forget(workspace, GONE, "--yes")
+    assert report.read_text() == "[forgotten] was late"
+    assert log(workspace) == [(getuser(), "account forgotten")]
+
+
 def test_an_account_that_only_a_file_knows_goes_too(workspace):
     """Predictions are of accounts that left before anything was published."""
     assert "predictions.csv" in forget(workspace, "LEFT-0003", "--yes")
@@ -111,7 +125,7 @@ def test_what_cannot_be_reached_is_said(workspace, monkeypatch):
     assert not told["erased"]
     assert not told["room_given_back"]
     said = "\n".join(told["out_of_reach"])
-    assert "the source tables (postgres://db.example/crm), from which the next run brings GONE-0001" in said
+    assert "the source tables (postgres://db.example/crm): as long as GONE-0001 is in them" in said
     assert "out/copy.db: no file we can write anew" in said
     assert "MLflow at https://mlflow.example" in said
     assert "secret" not in said
