@@ -66,7 +66,7 @@ class WhatIfs:
     def __init__(self, workspace: Workspace, settings: Settings) -> None:
         self._workspace, self._settings = workspace, settings
         self._kept: OrderedDict[tuple[int, str], tuple[Gathered, dict[str, Any]]] = OrderedDict()
-        self._reading = Lock()
+        self._reading, self._changing = Lock(), Lock()
 
     def answer(
         self, publication: Publication, account_id: str, changes: Sequence[FeatureChange]
@@ -95,22 +95,30 @@ class WhatIfs:
 
     def _account(self, publication: Publication, account_id: str) -> tuple[Gathered, dict[str, Any]]:
         key = (publication.publication_id, account_id)
-        # one at a time: each reads the whole source
+        if (found := self._at_hand(key)) is not None:
+            return found
+        # one at a time: each reads the whole source; who asks about accounts at hand waits for none of them
         with self._reading:
+            if (found := self._at_hand(key)) is not None:
+                return found
+            found = self._gather(publication, account_id)
+            with self._changing:
+                for other in [each for each in self._kept if each[0] != publication.publication_id]:
+                    del self._kept[other]
+                self._kept[key] = found
+                if len(self._kept) > REMEMBERED:
+                    self._kept.popitem(last=False)
+            return found
+
+    def _at_hand(self, key: tuple[int, str]) -> tuple[Gathered, dict[str, Any]] | None:
+        with self._changing:
             if key in self._kept:
                 self._kept.move_to_end(key)
-                return self._kept[key]
-            found = self._gather(publication, account_id)
-            self._kept[key] = found
-            if len(self._kept) > REMEMBERED:
-                self._kept.popitem(last=False)
-            return found
+            return self._kept.get(key)
 
     def _gather(self, publication: Publication, account_id: str) -> tuple[Gathered, dict[str, Any]]:
         from lifecycle_ml.nightly import gather
 
-        if any(kept[0] != publication.publication_id for kept in self._kept):
-            self._kept.clear()
         try:
             gathered = gather(self._workspace, self._settings, [account_id], publication.as_of)
         except BundleError as error:

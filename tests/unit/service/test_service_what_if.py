@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from published_company import KEYS
 
+from lifecycle_ml import what_if
 from lifecycle_ml.errors import ConfigError
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.service.api import examples
 from lifecycle_ml.service.api.models import Problem
 from lifecycle_ml.service.api.what_if import WhatIfAnswer
-from lifecycle_ml.what_if import ChangeError, FeatureChange, NoModelError, NotThereError, changed_row
+from lifecycle_ml.what_if import ChangeError, FeatureChange, NoModelError, NotThereError, WhatIfs, changed_row
 
 QUESTION = examples.WHAT_IF_QUESTION
 IDS = ("scored_at", "publication_id", "request_id")
@@ -225,3 +228,24 @@ def test_an_unknown_feature_gets_the_nearest_right_name(features, row):
             changed_row(features, row, [FeatureChange(name, 3.0) for name in names])
         assert (raised.value.at, raised.value.key) == (at, "feature")
         assert says in str(raised.value)
+
+
+def test_the_source_is_read_once_for_each_account_of_a_publication(published, monkeypatch):
+    """The next publication forgets the one before, and no more accounts are kept than said."""
+    asked = []
+    kept = WhatIfs(None, None)
+
+    def gather(publication, account_id):
+        asked.append((publication.publication_id, account_id))
+        return account_id, {}
+
+    monkeypatch.setattr(kept, "_gather", gather)
+    monkeypatch.setattr(what_if, "REMEMBERED", 2)
+    later = replace(published, publication_id=9)
+    for publication, accounts in ((published, "AABA"), (published, "CAB"), (later, "AA"), (published, "A")):
+        for account_id in accounts:
+            assert kept._account(publication, account_id) == (account_id, {})
+
+    first = published.publication_id
+    assert asked == [(first, "A"), (first, "B"), (first, "C"), (first, "B"), (9, "A"), (first, "A")]
+    assert len(kept._kept) == 1
