@@ -11,6 +11,8 @@ from typing import Any
 
 from lifecycle_ml.actions.agreed import FILE as MOTION
 from lifecycle_ml.actions.agreed import MotionFile, load_motion_file
+from lifecycle_ml.actions.checkpoint_evidence import SEEN_IN, Evidence
+from lifecycle_ml.actions.checkpoints import FILE as RENEWALS
 from lifecycle_ml.actions.levers import check_levers
 from lifecycle_ml.actions.rulebook import ActionRules, load_action_rules
 from lifecycle_ml.actions.soundness import examine_rules
@@ -101,6 +103,7 @@ def check(workspace: Workspace, settings: Settings, as_of: date, tables: Tables 
     waiting = {**health.unavailable(left), **actions.unavailable(left)}
     findings += [*idle(waiting, known, features), *_unsound(health, actions, taxonomy)]
     findings += hand_off_fields(known, load_motion_file(workspace, actions.team))
+    findings += unseen_evidence(known, actions.renewals.evidence)
     return CheckReport(as_of, price(findings, known, features, taxonomy))
 
 
@@ -179,6 +182,32 @@ def hand_off_fields(tables: Tables, motion: MotionFile) -> list[Finding]:
             "features/sources/accounts.sql, or list them under [hand_off].",
         )
     ]
+
+
+def unseen_evidence(tables: Tables, wanted: Iterable[Evidence]) -> list[Finding]:
+    """Say which evidence of checkpoints nothing in a table shows: by none of its topics, or milestones."""
+    given, findings = list(wanted), []
+    for origin, (table, column, _) in SEEN_IN.items():
+        asked = {one.label: [name for kind, name in one.asked if kind == origin] for one in given}
+        if table not in tables or column not in tables.provided(table) or not any(asked.values()):
+            continue
+        held = set(tables[table].select(column).distinct().execute()[column].dropna())
+        unseen = {label: names for label, names in asked.items() if names and not held.intersection(names)}
+        if not unseen:
+            continue
+        names = [name for each in unseen.values() for name in each]
+        findings.append(
+            found(
+                "evidence_unseen",
+                table,
+                column,
+                examples=names,
+                advice=f"`{table}.{column}` is never {', '.join(names)}, so only finished steps show: "
+                f"{'; '.join(unseen)}. Map what you call them in features/sources/{table}.sql, or name it "
+                f"under evidence in {RENEWALS}.",
+            )
+        )
+    return findings
 
 
 def idle(waiting: Mapping[str, Iterable[str]], tables: Tables, features: FeatureSet) -> list[Finding]:

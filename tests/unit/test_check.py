@@ -229,3 +229,24 @@ def test_required_hand_off_fields_are_no_finding(standard):
     """Nor is a source that does not say what is missing."""
     assert handing_over(standard, "goals", "known_risks") == []
     assert not [f for f in report(standard).findings if f.rule == "hand_off_field_unknown"]
+
+
+def test_topics_that_never_occur_are_named_with_the_evidence_they_would_show(standard):
+    """One of an evidence's topics is enough; without any topic nothing is said, for nobody records them."""
+
+    def unseen(*topics):
+        touchpoints = pd.DataFrame(
+            {"account_id": "a", "happened_at": "2024-05-01", "kind": "meeting", "topic": list(topics)}
+        )
+        made = report(standard, touchpoints=touchpoints)
+        return [finding for finding in made.findings if finding.rule == "evidence_unseen"]
+
+    (finding,) = unseen("pricing", "stakeholder_map", "value_review", "small talk")
+    assert (finding.severity, finding.table, finding.column) == ("advice", "touchpoints", "topic")
+    assert "only finished steps show: Mitigation or expansion plan; Paperwork with their" in finding.advice
+    assert (
+        "`touchpoints.topic` is never mitigation_plan, expansion_plan, success_plan, paperwork"
+        in finding.advice
+    )
+    assert unseen("pricing", "stakeholder_map", "value_review", "success_plan", "order_form") == []
+    assert unseen(None, None) == []

@@ -25,10 +25,11 @@ Origin = Literal["touchpoint", "milestone"]
 Heard = Mapping[tuple[Origin, str], date | None]
 """When each topic was last talked about and each milestone reached; None: never. What is not in it nobody can
 tell: the table is not there, or nobody records such a thing."""
-_WHERE: Final[dict[Origin, tuple[str, str, str]]] = {
+SEEN_IN: Final[dict[Origin, tuple[str, str, str]]] = {
     "touchpoint": ("touchpoints", "topic", "happened_at"),
     "milestone": ("milestones", "milestone", "completed_on"),
 }
+"""The table, its column of names, and its column of days, by where evidence is seen."""
 
 
 class Evidence(Strict):
@@ -133,7 +134,7 @@ def hear(tables: Tables, wanted: Collection[Evidence], as_of: date, known_at: da
     told: dict[tuple[Origin, str], date | None] = {}
     found: dict[str, dict[tuple[Origin, str], date | None]] = {}
     keys = dict.fromkeys(key for evidence in wanted for key in evidence.asked)
-    for origin, (table, column, day) in _WHERE.items():
+    for origin, (table, column, day) in SEEN_IN.items():
         names = [name for kind, name in keys if kind == origin]
         if not names or table not in tables or column not in tables.provided(table):
             continue

@@ -218,7 +218,8 @@ class _Reading:
         defined += [
             f"what is missing is filled in by the {role_in_words(step.owner_role)} within {step.sla_days} "
             f"days: {step.title}"
-            for task in tasks.values()
+            for name, task in tasks.items()
+            if HAND_OFF_GAPS in self.actions.stages.conditions[f"hand_off.tasks.{name}"].columns
             for step in task.steps
         ]
         if not tasks:

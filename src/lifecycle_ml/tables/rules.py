@@ -46,6 +46,12 @@ _RULES = (
     Rule("role_unheld", "warning", "nothing", "A role has work, and nobody holds it or has hours for it."),
     Rule("step_too_late", "warning", "nothing", "A step of a checkpoint is due after the day that decides."),
     Rule(
+        "evidence_unseen",
+        "advice",
+        "nothing",
+        "Topics or milestones by which checkpoints know their evidence never occur.",
+    ),
+    Rule(
         "hand_off_field_unknown",
         "warning",
         "nothing",
