@@ -89,7 +89,10 @@ def readyz(request: Request, at: Annotated[Serving, Depends(serving)]) -> dict[s
         raise ProblemError(
             "not-ready", "The store does not answer.", extra={"checks": {**checks, "store": str(error)}}
         ) from error
-    checks["champions"] = [_checked(at, recipe, digest) for recipe, digest in at.bundles.champions()]
+    checks["champions"] = [
+        {**_checked(at, recipe, digest), "next": at.bundles.next_to_serve(recipe)}
+        for recipe, digest in at.bundles.champions()
+    ]
     faults = [each["fault"] for each in checks["bundles"] if each["fault"]]
     if publication is None:
         faults.append("nothing is published yet.")
