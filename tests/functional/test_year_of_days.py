@@ -22,5 +22,7 @@ def test_sixteen_weeks_of_runs_keep_their_promises(tmp_path: Path) -> None:
     assert found.runs == RUNS
     assert min(found.red_turns, found.checkpoints, found.escalations) > 0
     assert min(found.done, found.dismissed, found.snoozed, found.closed) > 0
+    assert min(found.red_with_work, found.red_watched) > 0
+    assert found.red_with_work + found.red_watched == found.red
     assert found.broken == {}
     assert found.flips_per_account_quarter < 1.0
