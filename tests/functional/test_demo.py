@@ -455,6 +455,21 @@ def test_an_older_as_of_is_kept_as_history(demo: Demo, store: Store) -> None:
     assert store.open_actions() == actions
 
 
+def test_checkpoints_and_the_start_of_onboarding_say_what_is_there(store: Store) -> None:
+    """There are topics, so all evidence can be told; only new accounts are asked what they wait for."""
+    listed = list(store.all_accounts())
+    renewals = [each.renewal for each in listed if each.renewal]
+    evidence = [one["evidence"] for renewal in renewals for one in renewal["checkpoints"]]
+    starts = {each.account_id: store.onboarding_start(each.account_id) for each in listed}
+    asked = [each.account_id for each in listed if each.stage in ("hand_off", "onboarding")]
+
+    assert {len(each) for each in evidence} == {1}
+    assert {one["there"] for each in evidence for one in each} == {True, False}
+    assert asked
+    assert [account for account, criteria in starts.items() if criteria] == asked
+    assert {len(starts[account]) for account in asked} == {4}
+
+
 def test_explain_tells_the_account_in_words_and_as_json(demo: Demo, documents: dict[str, dict]) -> None:
     """`lifecycle explain` shows why, what to do and what is missing, from the same reading."""
     account = next(key for key, doc in documents.items() if doc["health"]["color"] == "red")
