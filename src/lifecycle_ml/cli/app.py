@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -456,11 +456,15 @@ def serve(
     workspace: WorkspaceOption = Path(),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8000,
+    log: Annotated[
+        Literal["quiet", "text", "json"],
+        typer.Option(help="What to log: warnings and faults; requests too; those as lines of JSON."),
+    ] = "quiet",
 ) -> None:
     """Serve scores, reasons and actions over HTTP, and the pages."""
     from lifecycle_ml.cli import work
 
-    work.serve(*open_workspace(workspace), host, port)
+    work.serve(*open_workspace(workspace), host, port, log)
 
 
 @app.command()

@@ -165,11 +165,12 @@ def run(
     readings.show_today(settings, most=10)
 
 
-def serve(workspace: Workspace, settings: Settings, host: str, port: int) -> None:
+def serve(workspace: Workspace, settings: Settings, host: str, port: int, log: str = "quiet") -> None:
     """Serve until interrupted. Raises: ConfigError where no API key works."""
     import uvicorn
 
     from lifecycle_ml.cli.keys import count_keys
+    from lifecycle_ml.service.logs import set_up
 
     if not count_keys(settings):
         raise ConfigError(
@@ -178,12 +179,15 @@ def serve(workspace: Workspace, settings: Settings, host: str, port: int) -> Non
         )
     _require_free(host, port)
     app = make_service(workspace, settings)
+    set_up(log)
     say(f"Serving on http://{host}:{port}/ (stop with Ctrl-C)")
     uvicorn.run(
         app,
         host=host,
         port=port,
         log_level="warning",
+        log_config=None,
+        access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=LAST_ANSWERS,

@@ -88,9 +88,13 @@ class Edge:
             # the path as declared, not as asked: account ids are no labels, and belong in no log
             route = getattr(scope.get("route"), "path", "unmatched")
             scope["app"].state.serving.metrics.observe(route, scope["method"], status, seconds)
-            _log.info(
-                "%s %s %d %.1f ms request_id=%s", scope["method"], route, status, seconds * 1000, request_id
-            )
+            if _log.isEnabledFor(logging.INFO):
+                _log_request(request_id, scope["method"], route, status, seconds * 1000)
+
+
+def _log_request(request_id: str, method: str, route: str, status: int, ms: float) -> None:
+    told = {"request_id": request_id, "method": method, "route": route, "status": status, "ms": round(ms, 1)}
+    _log.info("%s %s %d %.1f ms request_id=%s", method, route, status, ms, request_id, extra=told)
 
 
 class Gzip(GZipMiddleware):

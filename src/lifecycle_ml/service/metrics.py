@@ -54,7 +54,7 @@ class Metrics:
             lines.append(f"lifecycle_request_seconds_count{{{label}}} {sum(row[:-1]):.0f}")
         for name, (says, values) in gauges.items():
             lines += [f"# HELP {name} {says}", f"# TYPE {name} gauge"]
-            lines += [f"{name}{labels} {value:g}" for labels, value in values.items()]
+            lines += [f"{name}{labels} {value:.15g}" for labels, value in values.items()]
         return "\n".join(lines) + "\n"
 
 

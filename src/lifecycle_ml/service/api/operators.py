@@ -13,10 +13,9 @@ from lifecycle_ml.service.api.answers import json_bytes, responses, tagged_respo
 from lifecycle_ml.service.api.keys import Caller, require
 from lifecycle_ml.service.api.models import ModelsAnswer, Monitoring
 from lifecycle_ml.service.api.problems import ProblemError
-from lifecycle_ml.service.metrics import label
+from lifecycle_ml.service.gauges import read_gauges
 from lifecycle_ml.service.serving import Serving, request_id, serving
 from lifecycle_ml.store.document import instant_text
-from lifecycle_ml.store.schema import naive_utc
 
 if TYPE_CHECKING:
     from lifecycle_ml.store.rows import Publication
@@ -103,25 +102,8 @@ def readyz(request: Request, at: Annotated[Serving, Depends(serving)]) -> dict[s
 
 @router.get("/metrics", operation_id="getMetrics", response_class=PlainTextResponse)
 def metrics(at: Annotated[Serving, Depends(serving)]) -> str:
-    """Return requests, latencies and the age of what is served, for Prometheus. No key."""
-    gauges: dict[str, tuple[str, dict[str, float]]] = {}
-    try:
-        publication = at.store.publication()
-        colors = at.store.mix() if publication else {}
-        gauges["lifecycle_store_up"] = ("1 while the store answers.", {"": 1.0})
-    except StoreError:
-        publication, colors = None, {}
-        gauges["lifecycle_store_up"] = ("1 while the store answers.", {"": 0.0})
-    if publication is not None:
-        age = (naive_utc(at.clock()) - publication.now).total_seconds()
-        which = label(id=str(publication.publication_id), as_of=str(publication.as_of))
-        gauges["lifecycle_publication_age_seconds"] = ("Time since the served publication.", {"": age})
-        gauges["lifecycle_publication_info"] = ("The served publication.", {which: 1.0})
-        gauges["lifecycle_accounts"] = (
-            "Accounts of the served publication by colour.",
-            {label(health=color): float(mix.accounts) for color, mix in sorted(colors.items())},
-        )
-    return at.metrics.render(gauges)
+    """Return requests and latencies, what is served and how old it is, for Prometheus. No key."""
+    return at.metrics.render(read_gauges(at))
 
 
 def served_models(at: Serving) -> list[dict[str, Any]]:
