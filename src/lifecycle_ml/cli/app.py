@@ -468,11 +468,11 @@ def serve(
 
 
 @app.command()
-def doctor(workspace: WorkspaceOption = Path()) -> None:
-    """Say whether source, store, model and keys are in order, and what to do where they are not."""
-    from lifecycle_ml.cli import inspect
+def doctor(workspace: WorkspaceOption = Path(), json: JsonOption = False) -> None:
+    """Say whether all that runs and answers rest on is in order, and what to do where it is not."""
+    from lifecycle_ml.cli import doctor as checks
 
-    inspect.doctor(*open_workspace(workspace))
+    raise typer.Exit(checks.doctor(*open_workspace(workspace), as_json=json))
 
 
 @app.command()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from datetime import date
 from typing import TYPE_CHECKING
 
 from lifecycle_ml.cli.screen import say, say_json
-from lifecycle_ml.errors import ConfigError, LifecycleError, UserError, did_you_mean
+from lifecycle_ml.errors import ConfigError, UserError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +26,7 @@ def check(workspace: Workspace, settings: Settings, part: str, as_of: date, *, a
     """
     if part not in PARTS:
         raise ConfigError(f"check {part!r}: there is no such part.{did_you_mean(part, PARTS)}")
-    names, unsound = _check_rules(workspace)
+    names, unsound = check_rules_of(workspace)
     if part != "all":
         found = unsound if part == "serving" else []
         if as_json:
@@ -66,7 +65,8 @@ def _show(findings: Sequence[Finding]) -> None:
     say("{} errors, {} warnings, {} pieces of advice.".format(*counts))
 
 
-def _check_rules(workspace: Workspace) -> tuple[int, list[Finding]]:
+def check_rules_of(workspace: Workspace) -> tuple[int, list[Finding]]:
+    """Return how many features there are and what is unsound in the rules. Raises: UserError."""
     from lifecycle_ml.check import check_rules
     from lifecycle_ml.matrix.load import load_features
     from lifecycle_ml.monitor.config import load_monitoring
@@ -74,51 +74,3 @@ def _check_rules(workspace: Workspace) -> tuple[int, list[Finding]]:
     features = load_features(workspace)
     load_monitoring(workspace)
     return len(features.names), check_rules(workspace, features)
-
-
-def doctor(workspace: Workspace, settings: Settings) -> None:
-    """Check each thing a run or the service needs. Raises: UserError where one is not in order."""
-    from lifecycle_ml.cli.keys import count_keys
-    from lifecycle_ml.promotion.training import champion
-    from lifecycle_ml.store.store import Store
-    from lifecycle_ml.tables.source import survey_tables
-
-    def source() -> str:
-        return f"{len(survey_tables(workspace, settings).names)} canonical tables"
-
-    def rules() -> str:
-        return f"{_check_rules(workspace)[0]} features, all rules parse"
-
-    def model() -> str:
-        serving = champion(settings, "churn")
-        if serving is None:
-            raise ConfigError("nothing serves yet; run `lifecycle run`.")
-        return f"{serving.source}, tier {serving.tier}, {serving.digest[:19]}"
-
-    def store() -> str:
-        with closing(Store.open(settings.store_url)) as opened:
-            current = opened.current()
-        if current is None:
-            raise ConfigError("nothing is published yet; run `lifecycle run`.")
-        return f"published as of {current.as_of}"
-
-    def keys() -> str:
-        if not (count := count_keys(settings)):
-            raise ConfigError("no key works; make one with `lifecycle keys create`.")
-        return f"{count} keys"
-
-    wrong = 0
-    for name, look in (
-        ("source", source),
-        ("rules", rules),
-        ("model", model),
-        ("store", store),
-        ("keys", keys),
-    ):
-        try:
-            say(f"ok     {name:7} {look()}")
-        except LifecycleError as error:
-            wrong += 1
-            say(f"wrong  {name:7} {error}")
-    if wrong:
-        raise UserError(f"{wrong} of 5 things are not in order.")
