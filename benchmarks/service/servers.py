@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -57,8 +58,14 @@ def serving(
     """Start a server and wait until it answers at `ready`."""
     address, began = f"http://127.0.0.1:{port}", time.perf_counter()
     with tempfile.NamedTemporaryFile("w+", suffix=".log") as log:
+        # mlflow looks for uvicorn on the path, and ends without ending it
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         process = subprocess.Popen(
-            list(command), env={**os.environ, **(environ or {})}, stdout=log, stderr=subprocess.STDOUT
+            list(command),
+            env={**os.environ, "PATH": path, **(environ or {})},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            process_group=0,
         )
         try:
             while True:
@@ -72,7 +79,7 @@ def serving(
                 time.sleep(0.02)
             yield Server(address, process.pid, time.perf_counter() - began)
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)
             process.wait(timeout=60)
 
 
