@@ -30,7 +30,7 @@ from lifecycle_ml.matrix.build import build_matrix
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.models.bundle import Bundle
 from lifecycle_ml.models.rules import RuleModel
-from lifecycle_ml.nightly import HISTORY_WEEKS, score_accounts
+from lifecycle_ml.nightly import HISTORY_WEEKS
 from lifecycle_ml.outcomes.labels import known_through, label_column
 from lifecycle_ml.outcomes.recipe import load_recipe
 from lifecycle_ml.outcomes.snapshots import label, population, snapshots
@@ -38,6 +38,7 @@ from lifecycle_ml.promotion.challenger import Challenger, build_challenger, try_
 from lifecycle_ml.promotion.colours import rule_flags
 from lifecycle_ml.promotion.grounds import load_grounds
 from lifecycle_ml.promotion.training import inputs_of, segments_of
+from lifecycle_ml.readings import score_accounts
 from lifecycle_ml.reasons.explain import explain
 from lifecycle_ml.rulebook import CHURN, load_rules
 from lifecycle_ml.simulate.company import simulate_company

@@ -28,8 +28,9 @@ from lifecycle_ml.health.predicate import Predicate
 from lifecycle_ml.health.scored import accounts_of
 from lifecycle_ml.health.state import Color, HealthState, next_states
 from lifecycle_ml.matrix.build import build_matrix
-from lifecycle_ml.nightly import HISTORY_WEEKS, finished_lately, score_accounts, with_colours
+from lifecycle_ml.nightly import HISTORY_WEEKS
 from lifecycle_ml.outcomes.snapshots import population
+from lifecycle_ml.readings import finished_lately, score_accounts, with_colours
 from lifecycle_ml.reasons.explain import explain
 from lifecycle_ml.rulebook import Rulebook, load_rulebook
 from lifecycle_ml.store.store import Store

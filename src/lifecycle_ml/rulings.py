@@ -8,7 +8,7 @@ from datetime import date, datetime
 from lifecycle_ml.actions.rule_words import RuleWords
 from lifecycle_ml.actions.rulings import Ruling, Standing, rule_on
 from lifecycle_ml.errors import ConfigError
-from lifecycle_ml.nightly import finished_lately, read_afresh
+from lifecycle_ml.readings import finished_lately, read_afresh
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.store.store import Store
 from lifecycle_ml.workspace import Workspace

@@ -1,7 +1,7 @@
 """What an account's score would be if some of its features were different, worked out when somebody asks.
 
 The account is read from the source as it was for the publication readers see; the changed row goes the way
-every row goes (`nightly.read_accounts`). Features that rest on the same fact do not follow the changed one:
+every row goes (`readings.read_accounts`). Features that rest on the same fact do not follow the changed one:
 who changes users changes users per seat too. Nothing is written.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from lifecycle_ml.matrix.feature import Feature, FeatureSet
-    from lifecycle_ml.nightly import Gathered
+    from lifecycle_ml.readings import Gathered
     from lifecycle_ml.settings import Settings
     from lifecycle_ml.store.rows import Publication
     from lifecycle_ml.workspace import Workspace
@@ -117,7 +117,7 @@ class WhatIfs:
             return self._kept.get(key)
 
     def _gather(self, publication: Publication, account_id: str) -> tuple[Gathered, dict[str, Any]]:
-        from lifecycle_ml.nightly import gather
+        from lifecycle_ml.readings import gather
 
         try:
             gathered = gather(self._workspace, self._settings, [account_id], publication.as_of)

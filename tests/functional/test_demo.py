@@ -22,13 +22,14 @@ from lifecycle_ml.health.state import HealthState
 from lifecycle_ml.matrix.build import build_matrix, customers
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.movement import explain_move
-from lifecycle_ml.nightly import look_for_help, refresh_readings, run_nightly
+from lifecycle_ml.nightly import run_nightly
 from lifecycle_ml.outcomes.recipe import load_recipe
 from lifecycle_ml.outcomes.snapshots import population
 from lifecycle_ml.promotion.grounds import load_grounds
 from lifecycle_ml.promotion.history import served_history
 from lifecycle_ml.promotion.training import champion
 from lifecycle_ml.promotion.tuning import propose
+from lifecycle_ml.readings import look_for_help, refresh_readings
 from lifecycle_ml.rulebook import Rulebook, load_rulebook
 from lifecycle_ml.rulings import rulings_on
 from lifecycle_ml.service.api.models import ScoredAccount

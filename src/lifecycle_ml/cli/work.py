@@ -229,7 +229,7 @@ def _refresher(workspace: Workspace, settings: Settings) -> Any:
     def refresh(account_ids: list[str], as_of: date | None) -> dict[str, dict[str, Any]]:
         import json
 
-        from lifecycle_ml.nightly import refresh_readings
+        from lifecycle_ml.readings import refresh_readings
 
         day = as_of or clock.today()
         found = refresh_readings(workspace, settings, account_ids, day, clock.run_clock(None, day))
