@@ -21,6 +21,7 @@ _COLUMNS = (
     "owner",
     "segment",
     "health",
+    "reason",
     "arr",
     "arr_at_risk",
     "expansion_band",
@@ -41,6 +42,7 @@ class Reviewable:
     owner: str | None
     segment: str | None
     health: str
+    reason: str | None
     arr: float | None
     arr_at_risk: float | None
     expansion_band: str | None

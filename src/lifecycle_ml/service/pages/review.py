@@ -27,6 +27,7 @@ from lifecycle_ml.service.api.keys import may
 from lifecycle_ml.service.api.problems import ProblemError
 from lifecycle_ml.service.api.telling import say
 from lifecycle_ml.service.pages import session, words
+from lifecycle_ml.service.pages.labels import labels_of
 from lifecycle_ml.service.pages.people import word_of
 from lifecycle_ml.service.pages.rendering import At, Signed, read_form, render
 from lifecycle_ml.store.export import csv_line, harmless
@@ -224,12 +225,13 @@ def candidates(at: Serving, workspace: Workspace, review: Review) -> list[Candid
         {row.account_id: row.renewal for row in published if row.renewal and _reached(row.renewal)}
     )
     rows = [replace(row, renewal=told.get(row.account_id)) for row in published]
-    paths = _trigger_paths(workspace)
+    paths, labels = _trigger_paths(workspace), labels_of(workspace)
     since: dict[str, list[Said]] = {}
     for said in at.store.decisions(review.since):
         since.setdefault(said.account_id, []).append(said)
     found = (
-        Candidate(row, tuple(_grounds(row, paths)), tuple(since.get(row.account_id, ()))) for row in rows
+        Candidate(row, tuple(_grounds(row, paths, labels)), tuple(since.get(row.account_id, ())))
+        for row in rows
     )
     return sorted((each for each in found if each.grounds), key=_order)
 
@@ -238,9 +240,10 @@ def _reached(renewal: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [one for one in renewal["checkpoints"] if one["state"] == "now"]
 
 
-def _grounds(row: Reviewable, paths: Mapping[str, _Trigger]) -> Iterable[Ground]:
+def _grounds(row: Reviewable, paths: Mapping[str, _Trigger], labels: Mapping[str, str]) -> Iterable[Ground]:
     if row.health == "red":
-        yield Ground("red", "Its health is red")
+        label = labels.get(row.reason or "")
+        yield Ground("red", "Its health is red" if label is None else f"Red: {label[0].lower()}{label[1:]}")
     for one in _reached(row.renewal) if row.renewal else ():
         if one["outcome"] is None:
             yield Ground(
