@@ -58,7 +58,9 @@ class AtHand:
             version = self._count()
             if version != self._version:
                 self._forget(version)
-            if version is None or not account_ids or any(each not in self._kept for each in account_ids):
+            # a column of a table is a collection too, and has no truth of its own
+            known = len(account_ids) > 0 and all(each in self._kept for each in account_ids)
+            if version is None or not known:
                 return version, None
             found = Answers(self._publication)
             for account_id in account_ids:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
+import pandas as pd
 import pytest
 from sqlalchemy import event
 from stored_examples import publish, reading
@@ -49,6 +50,13 @@ def test_one_who_is_not_at_hand_sends_the_whole_question_to_the_database(store, 
     store.answers(["A-1"])
 
     assert store.answers_at_hand(ids) is None
+
+
+def test_ids_may_come_as_a_column(store):
+    """As notebooks take them out of a list of accounts."""
+    store.answers(IDS)
+
+    assert set(store.answers(pd.Series(IDS)).bodies) == set(IDS)
 
 
 def test_what_anybody_writes_is_seen_by_the_next_question(store, url):
