@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import date
-from typing import Literal
+from typing import Final, Literal
 
 import sqlglot
 from sqlglot import exp
@@ -24,6 +24,24 @@ FUNCTIONS = ("abs", "coalesce", "days_between", "greatest", "least", "length", "
 DAYS_BETWEEN = "days_between"
 
 COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE)
+DENIED: Final[dict[type[exp.Expr], type[exp.Expr]]] = {
+    exp.EQ: exp.NEQ,
+    exp.NEQ: exp.EQ,
+    exp.GT: exp.LTE,
+    exp.GTE: exp.LT,
+    exp.LT: exp.GTE,
+    exp.LTE: exp.GT,
+}
+"""What says the same of a comparison that is denied."""
+MIRRORED: Final[dict[type[exp.Expr], type[exp.Expr]]] = {
+    exp.EQ: exp.EQ,
+    exp.NEQ: exp.NEQ,
+    exp.GT: exp.LT,
+    exp.GTE: exp.LTE,
+    exp.LT: exp.GT,
+    exp.LTE: exp.GTE,
+}
+"""What says the same with both sides exchanged."""
 _SIGNS: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
 _REFUSED = {
     exp.Query: "a subquery",

@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 from sqlglot import exp
 
+from lifecycle_ml.conditions.grammar import DENIED, MIRRORED
 from lifecycle_ml.conditions.parse import Condition
 
 MOST: Final = 20_000
@@ -28,22 +29,6 @@ _OPPOSITE: Final[dict[Truth, Truth]] = {
     "false": "true",
     "not_true": "not_false",
     "not_false": "not_true",
-}
-_DENIED: Final[dict[type[exp.Expr], type[exp.Expr]]] = {
-    exp.EQ: exp.NEQ,
-    exp.NEQ: exp.EQ,
-    exp.GT: exp.LTE,
-    exp.GTE: exp.LT,
-    exp.LT: exp.GTE,
-    exp.LTE: exp.GT,
-}
-_MIRRORED: Final[dict[type[exp.Expr], type[exp.Expr]]] = {
-    exp.EQ: exp.EQ,
-    exp.NEQ: exp.NEQ,
-    exp.GT: exp.LT,
-    exp.GTE: exp.LTE,
-    exp.LT: exp.GT,
-    exp.LTE: exp.GTE,
 }
 
 
@@ -199,11 +184,11 @@ def _said(node: exp.Expr) -> _Said | None:
     if isinstance(node, exp.In):
         values = [_constant(value) for value in node.expressions]
         return _compared(node.this, exp.EQ, values)
-    if type(node) not in _DENIED:
+    if type(node) not in DENIED:
         return None
     left, right, kind = node.this, node.expression, type(node)
     if _constant(left) is not None:
-        left, right, kind = right, left, _MIRRORED[kind]
+        left, right, kind = right, left, MIRRORED[kind]
     return _compared(left, kind, [_constant(right)])
 
 
@@ -214,7 +199,7 @@ def _compared(of: exp.Expr, kind: type[exp.Expr], values: list[float | str | Non
     texts = [value for value in constants if isinstance(value, str)]
     if texts and (len(texts) < len(constants) or kind not in (exp.EQ, exp.NEQ)):
         return None
-    true, false = _ranges(kind, constants), _ranges(_DENIED[kind], constants)
+    true, false = _ranges(kind, constants), _ranges(DENIED[kind], constants)
     column, otherwise = of, None
     if isinstance(of, exp.Coalesce) and len(of.expressions) == 1:
         value = _constant(of.expressions[0])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from lifecycle_ml.conditions.grammar import is_days_between
+from lifecycle_ml.conditions.grammar import DENIED, MIRRORED, is_days_between
 
 Label = Callable[[str], str]
 """From a column to its name in words."""
@@ -20,20 +20,6 @@ _IS: dict[type[exp.Expr], str] = {
     exp.GTE: "is at least",
     exp.LT: "is less than",
     exp.LTE: "is at most",
-}
-_DENIED: dict[type[exp.Expr], type[exp.Expr]] = {
-    exp.EQ: exp.NEQ,
-    exp.NEQ: exp.EQ,
-    exp.GT: exp.LTE,
-    exp.GTE: exp.LT,
-    exp.LT: exp.GTE,
-    exp.LTE: exp.GT,
-}
-_MIRRORED: dict[type[exp.Expr], type[exp.Expr]] = {
-    exp.GT: exp.LT,
-    exp.GTE: exp.LTE,
-    exp.LT: exp.GT,
-    exp.LTE: exp.GTE,
 }
 _BETWEEN: dict[type[exp.Expr], str] = {
     exp.Add: "plus",
@@ -86,8 +72,8 @@ class _Sayer:
     def _comparison(self, node: exp.Expr, *, denied: bool) -> str:
         left, right, kind = node.this, node.expression, type(node)
         if left.find(exp.Column) is None and right.find(exp.Column) is not None:
-            left, right, kind = right, left, _MIRRORED.get(kind, kind)
-        kind = _DENIED[kind] if denied else kind
+            left, right, kind = right, left, MIRRORED.get(kind, kind)
+        kind = DENIED[kind] if denied else kind
         return f"{self._value(left, _column(right))} {_IS[kind]} {self._value(right, _column(left))}"
 
     def _value(self, node: exp.Expr, against: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import sqlglot
 from pydantic import Field, field_validator
@@ -17,11 +17,13 @@ from lifecycle_ml.tables.schema import CATEGORIES
 from lifecycle_ml.workspace import Strict, Workspace, read_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
 UNKNOWN = "unknown"
 DATA_GAP = "data_gap"
 FILE = "taxonomy.toml"
+
+_Said = TypeVar("_Said")
 
 Role = Literal[
     "csm",
@@ -69,6 +71,20 @@ class Unknown(Entry):
     stable_from: float = Field(default=0.5, ge=0, le=1)
 
 
+def the_eleven(named: Mapping[str, _Said]) -> dict[str, _Said]:
+    """Return what a file says of each of the eleven categories, in their order.
+
+    Raises: ValueError for a name that is none of them, with the nearest right one, or where one is missing.
+    """
+    for name in named:
+        if name not in CATEGORIES:
+            raise ValueError(f"{name!r} is not a category.{did_you_mean(name, CATEGORIES)}")
+    missing = [name for name in CATEGORIES if name not in named]
+    if missing:
+        raise ValueError(f"these categories are missing: {', '.join(missing)}")
+    return {name: named[name] for name in CATEGORIES}
+
+
 class TaxonomyFile(Strict):
     """serving/taxonomy.toml as written: all eleven categories, and `unknown`."""
 
@@ -78,13 +94,7 @@ class TaxonomyFile(Strict):
     @field_validator("categories")
     @classmethod
     def _has_exactly_the_eleven(cls, categories: dict[str, Category]) -> dict[str, Category]:
-        for name in categories:
-            if name not in CATEGORIES:
-                raise ValueError(f"{name!r} is not a category.{did_you_mean(name, CATEGORIES)}")
-        missing = [name for name in CATEGORIES if name not in categories]
-        if missing:
-            raise ValueError(f"these categories are missing: {', '.join(missing)}")
-        return {name: categories[name] for name in CATEGORIES}
+        return the_eleven(categories)
 
 
 @dataclass(frozen=True)

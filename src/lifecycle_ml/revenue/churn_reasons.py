@@ -17,8 +17,7 @@ import sqlalchemy as sa
 from pydantic import Field, field_validator
 from scipy.special import betaln, gammaln
 
-from lifecycle_ml.errors import did_you_mean
-from lifecycle_ml.reasons.taxonomy import UNKNOWN, Role
+from lifecycle_ml.reasons.taxonomy import UNKNOWN, Role, the_eleven
 from lifecycle_ml.store.schema import listings
 from lifecycle_ml.tables.schema import CATEGORIES
 from lifecycle_ml.workspace import Strict, Workspace
@@ -59,13 +58,7 @@ class ReviewFile(Strict):
     @field_validator("categories")
     @classmethod
     def _has_exactly_the_eleven(cls, categories: dict[str, Answer]) -> dict[str, Answer]:
-        for name in categories:
-            if name not in CATEGORIES:
-                raise ValueError(f"{name!r} is not a category.{did_you_mean(name, CATEGORIES)}")
-        missing = [name for name in CATEGORIES if name not in categories]
-        if missing:
-            raise ValueError(f"these categories are missing: {', '.join(missing)}")
-        return {name: categories[name] for name in CATEGORIES}
+        return the_eleven(categories)
 
 
 def load_review(workspace: Workspace) -> ReviewFile:
