@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.outcomes.labels import known_through
 from lifecycle_ml.outcomes.recipe import Recipe, load_recipe
 from lifecycle_ml.outcomes.snapshots import snapshots
+from lifecycle_ml.promotion.challenger import Challenger, Trial, build_challenger, try_challenger
 from lifecycle_ml.promotion.grounds import Grounds, load_grounds
 from lifecycle_ml.promotion.training import inputs_of, segments_of
 from lifecycle_ml.simulate.company import simulate_company
@@ -25,6 +27,7 @@ EPISODES_A_DAY, COMES = 0.26 / 364, 0.62
 SHORTEST, LONGEST = 21, 180
 """How often growth begins, how often something comes of it, and after how many days (simulate/growth.py)."""
 
+Made = TypeVar("Made")
 STANDARD = Workspace(root=standard_root(), standard=standard_root())
 
 
@@ -43,6 +46,27 @@ class CompanyMatrix:
     """Definitions, tables and colours, for the parts of the gate that rest on a workspace."""
     truth: pd.DataFrame
     """account_id, as_of, probability_{h}d: the recipe's outcome given the true state at as_of."""
+
+    def tried(self, threads: int, draws: int) -> Trial:
+        """Try the recipe on past dates and judge it."""
+        return self._given(try_challenger, threads, draws)
+
+    def challenger(self, threads: int, draws: int) -> Challenger:
+        """Try, judge and fit on everything known."""
+        return self._given(build_challenger, threads, draws)
+
+    def _given(self, make: Callable[..., Made], threads: int, draws: int) -> Made:
+        return make(
+            self.matrix,
+            self.labels,
+            self.inputs,
+            self.recipe,
+            self.data_through,
+            segments=self.segments,
+            grounds=self.grounds,
+            num_threads=threads,
+            draws=draws,
+        )
 
 
 def build_company(

@@ -30,7 +30,6 @@ from benchmarks.one_scan.measuring import Report, Times, clocked, machine, peak_
 
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.models.bundle import Bundle, load
-from lifecycle_ml.promotion.challenger import build_challenger
 from lifecycle_ml.reasons.explain import CHUNK, Explanations, explain
 from lifecycle_ml.reasons.taxonomy import load_taxonomy
 
@@ -52,17 +51,7 @@ def prepare(home: Path, accounts: int, threads: int) -> None:
         return
     for recipe in RECIPES:
         company = build_company(SEED, accounts, recipe_name=recipe)
-        challenger = build_challenger(
-            company.matrix,
-            company.labels,
-            company.inputs,
-            company.recipe,
-            company.data_through,
-            segments=company.segments,
-            grounds=company.grounds,
-            num_threads=threads,
-            draws=50,
-        )
+        challenger = company.challenger(threads, draws=50)
         if challenger.bundle is None:
             raise SystemExit(f"{recipe}: too few outcomes among {accounts} accounts; give more --accounts.")
         challenger.bundle.save(home / recipe)

@@ -22,7 +22,6 @@ from benchmarks.company_matrix import build_company
 
 from lifecycle_ml.outcomes.labels import label_column
 from lifecycle_ml.promotion.audit import BACKGROUND, audit_reasons
-from lifecycle_ml.promotion.challenger import build_challenger
 
 FIRST_SEED = 7601
 RED = 0.05
@@ -32,17 +31,7 @@ TARGET = 0.9
 def audit_company(seed: int, accounts: int, audited: int, background: int, threads: int) -> dict[str, Any]:
     """Return the correlations of one company's red accounts."""
     company = build_company(seed, accounts)
-    made = build_challenger(
-        company.matrix,
-        company.labels,
-        company.inputs,
-        company.recipe,
-        company.data_through,
-        segments=company.segments,
-        grounds=company.grounds,
-        num_threads=threads,
-        draws=50,
-    )
+    made = company.challenger(threads, draws=50)
     bundle = made.bundle
     if bundle is None:
         raise SystemExit(f"seed {seed}: too few accounts left to fit a model.")

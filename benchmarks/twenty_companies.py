@@ -25,7 +25,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from lifecycle_ml.models.logistic import fit_logistic
 from lifecycle_ml.promotion.backtest import LOGISTIC, MODEL, UNSEEN
-from lifecycle_ml.promotion.challenger import try_challenger
 
 FIRST_SEED = 6001
 """Seeds from here on were used for nothing else."""
@@ -38,17 +37,7 @@ def run_company(seed: int, accounts: int, threads: int, recipe_name: str = "chur
     began = time.perf_counter()
     company = build_company(seed, accounts, recipe_name=recipe_name)
     built = time.perf_counter()
-    trial = try_challenger(
-        company.matrix,
-        company.labels,
-        company.inputs,
-        company.recipe,
-        company.data_through,
-        segments=company.segments,
-        grounds=company.grounds,
-        num_threads=threads,
-        draws=500,
-    )
+    trial = company.tried(threads, draws=500)
     tried = trial.backtest
     if tried is None or MODEL not in tried.probabilities:
         return {"seed": seed, "tier": trial.tier.name, "rows": 0}
