@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -104,7 +104,8 @@ def forget(
         kept = None
         if yes:
             if found.places:
-                outputs.erase(roots, leave, known.traces)
+                # a file may be found and still not be writable
+                found = replace(found, files=outputs.erase(roots, leave, known.traces))
                 forgetting.forget(engine, account, who_says(by), clock.run_clock(None, clock.today()))
             kept = forgetting.sweep(engine)
     finally:

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -101,8 +102,11 @@ def _treat(path: Path, traces: Traces, *, write: bool) -> Named | None:
             path.unlink()
     except OSError as error:
         return Named(path, 1, f"it cannot be read or written: {error.strerror or type(error).__name__}")
-    except (ValueError, csv.Error, RecursionError) as error:
-        return Named(path, 1, f"it cannot be read ({type(error).__name__})") if _names(path, traces) else None
+    except (ValueError, csv.Error, EOFError, zlib.error, RecursionError) as error:
+        # of what is packed the bytes do not tell whether it names the account
+        packed = name.endswith((".gz", ".parquet"))
+        named = packed or _names(path, traces)
+        return Named(path, 1, f"it cannot be read ({type(error).__name__})") if named else None
     finally:
         draft.unlink(missing_ok=True)
     return Named(path, count) if count else None

@@ -134,6 +134,23 @@ def test_what_cannot_be_reached_is_said(workspace, monkeypatch):
     assert "sentences with '7'" in forget(workspace, "7")
 
 
+def test_a_file_that_cannot_be_written_is_not_called_erased(workspace, monkeypatch):
+    """It was found and read; that its folder is read-only shows on writing."""
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("lifecycle_ml.store.outputs.shutil.copymode", refuse)
+    done = json.loads(forget(workspace, GONE, "--yes", "--json"))
+
+    assert {each["place"] for each in done["places"]} == {"store"}
+    assert (
+        "mlruns/artifacts/predictions.csv: it cannot be read or written: Permission denied"
+        in done["out_of_reach"]
+    )
+    assert GONE in (workspace / "mlruns" / "artifacts" / "predictions.csv").read_text()
+
+
 def test_an_unknown_account_is_refused_with_the_nearest(workspace, tmp_path_factory):
     """A slip of the finger erases nothing; nor is a store made to forget somebody in."""
     with pytest.raises(NoSuchAccountError, match=r"account 'GONE-0010'\. The nearest: GONE-0001"):

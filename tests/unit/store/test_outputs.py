@@ -100,6 +100,7 @@ def test_what_cannot_be_written_anew_is_named_and_left(out):
         (out / "bundle" / name).write_text('{"account_id": "GONE-0001"}')
     (out / "copy.db").write_bytes(b"\0GONE-0001\0")
     (out / "half.json").write_text('{"account_id": "GONE-0001"')
+    (out / "half.csv.gz").write_bytes(gzip.compress(b"account_id\nGONE-0001\n", mtime=0)[:-9])
     (out / "plot.png").write_bytes(b"\x89PNG")
 
     sealed = "it is part of a model and sealed by its hash"
@@ -107,6 +108,7 @@ def test_what_cannot_be_written_anew_is_named_and_left(out):
         "bundle/digest": sealed,
         "bundle/manifest.json": sealed,
         "copy.db": "no file we can write anew",
+        "half.csv.gz": "it cannot be read (EOFError)",
         "half.json": "it cannot be read (JSONDecodeError)",
     }
 
