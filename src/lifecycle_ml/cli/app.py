@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from lifecycle_ml.cli import clock, keys, prune, tell
-from lifecycle_ml.cli.options import ByOption, JsonOption, WorkspaceOption, open_workspace
+from lifecycle_ml.cli import clock, features, keys, prune, tell, tune
+from lifecycle_ml.cli.options import (
+    AsOfOption,
+    ByOption,
+    JsonOption,
+    WorkspaceOption,
+    open_workspace,
+    parse_day,
+)
 from lifecycle_ml.errors import ConfigError, LifecycleError
 
 app = typer.Typer(
@@ -21,23 +27,11 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-features_app = typer.Typer(help="What is known about an account.", no_args_is_help=True)
-app.add_typer(features_app, name="features")
-health_app = typer.Typer(help="Colours: where they turn.", no_args_is_help=True)
-app.add_typer(health_app, name="health")
+app.add_typer(features.app, name="features")
+app.add_typer(tune.app, name="health")
 app.add_typer(keys.app, name="keys")
 app.add_typer(prune.app, name="store")
 app.add_typer(tell.app, name="tell")
-
-AsOfOption = Annotated[
-    str | None, typer.Option("--as-of", help="Date to stand on, YYYY-MM-DD; default today (UTC).")
-]
-KnownAtOption = Annotated[
-    str | None,
-    typer.Option(
-        "--known-at", help="Replay what was known at this date or instant (UTC); default the as-of date."
-    ),
-]
 
 
 def main() -> None:
@@ -52,29 +46,6 @@ def main() -> None:
             raise
         print(f"lifecycle: {error.filename}: {error.strerror}.", file=sys.stderr)  # noqa: T201
         sys.exit(2)
-
-
-def parse_day(text: str | None, option: str = "--as-of") -> date:
-    """Return the date of an option, today in UTC where it was not given."""
-    if text is None:
-        return clock.today()
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError(f"{option} {text!r} is not a date; write YYYY-MM-DD.") from error
-
-
-def known_at_of(text: str | None) -> datetime | None:
-    """Return the instant of --known-at (a date: its midnight) in UTC, None where it was not given."""
-    if text is None:
-        return None
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError(
-            f"--known-at {text!r} is no date or instant; write YYYY-MM-DD or YYYY-MM-DDTHH:MM."
-        ) from error
-    return given.astimezone(UTC).replace(tzinfo=None) if given.tzinfo else given
 
 
 @app.command()
@@ -116,91 +87,6 @@ def check(
     if html is not None:
         raise ConfigError("--html goes with `lifecycle check motion`; nothing else is written as a page.")
     inspect.check(*open_workspace(workspace), part, parse_day(as_of), as_json=json)
-
-
-@features_app.command("list")
-def features_list(
-    workspace: WorkspaceOption = Path(),
-    family: Annotated[str | None, typer.Option(help="Only a file of features/, without .py.")] = None,
-    category: Annotated[str | None, typer.Option(help="Only one churn category, or context.")] = None,
-    table: Annotated[str | None, typer.Option(help="Only what reads this table.")] = None,
-    json: JsonOption = False,
-) -> None:
-    """List the features of the workspace: all, or those of a family, a category or a table."""
-    from lifecycle_ml.cli import features
-
-    features.list_features(open_workspace(workspace)[0], family, category, table, as_json=json)
-
-
-@features_app.command("show")
-def features_show(
-    name: Annotated[str, typer.Argument(help="Name of a feature.")],
-    workspace: WorkspaceOption = Path(),
-    json: JsonOption = False,
-) -> None:
-    """Show one feature in words: what it measures, what it reads, how it reads as evidence, who uses it."""
-    from lifecycle_ml.cli import features
-
-    features.show_feature(open_workspace(workspace)[0], name, as_json=json)
-
-
-@features_app.command("test")
-def features_test(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Features or families; all where none is named.")
-    ] = None,
-    workspace: WorkspaceOption = Path(),
-    json: JsonOption = False,
-) -> None:
-    """Work out the examples in features/examples/; exit 2 where a value is not as expected."""
-    from lifecycle_ml.cli import features
-
-    features.prove_features(open_workspace(workspace)[0], names or [], as_json=json)
-
-
-@features_app.command("build")
-def features_build(
-    out: Annotated[Path, typer.Option(help="File to write: .parquet, .csv or .csv.gz.")],
-    workspace: WorkspaceOption = Path(),
-    as_of: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--as-of", help="Date to stand on, YYYY-MM-DD; several are allowed. Default today (UTC)."
-        ),
-    ] = None,
-    first: Annotated[
-        str | None, typer.Option("--from", help="Earliest date: also every so many days before --as-of.")
-    ] = None,
-    every: Annotated[int | None, typer.Option(help="Days between two dates; with --from, 28.", min=1)] = None,
-    known_at: KnownAtOption = None,
-    account: Annotated[
-        list[str] | None,
-        typer.Option(help="Only this account, customer or not; several are allowed. Default all customers."),
-    ] = None,
-) -> None:
-    """Write the matrix of all customers as of one or several dates, in one pass over the events."""
-    from lifecycle_ml.cli import features
-
-    days = [parse_day(text) for text in as_of] if as_of else [parse_day(None)]
-    days = features.dates_of(days, None if first is None else parse_day(first, "--from"), every)
-    opened = open_workspace(workspace)
-    features.build(*opened, days, known_at_of(known_at), account or [], out)
-
-
-@features_app.command("late")
-def features_late(
-    workspace: WorkspaceOption = Path(),
-    as_of: AsOfOption = None,
-    known_at: Annotated[
-        str | None,
-        typer.Option("--known-at", help="When to look again; default when the newest row became known."),
-    ] = None,
-    json: JsonOption = False,
-) -> None:
-    """Say how much rows that arrived late change the matrix of a past date: accounts, features, examples."""
-    from lifecycle_ml.cli import features
-
-    features.late(*open_workspace(workspace), parse_day(as_of), known_at_of(known_at), as_json=json)
 
 
 @app.command()
@@ -368,24 +254,6 @@ def deliver(
     from lifecycle_ml.cli import deliver as delivery
 
     delivery.deliver(open_workspace(workspace)[1], dead=dead, retry=retry, as_json=json)
-
-
-@health_app.command("tune")
-def health_tune(
-    workspace: WorkspaceOption = Path(),
-    red: Annotated[
-        float | None,
-        typer.Option(help="Share of accounts a team can treat as red; default red_capacity of the recipe."),
-    ] = None,
-    flagged: Annotated[
-        float | None, typer.Option(help="Likewise red and yellow; default flagged_capacity of the recipe.")
-    ] = None,
-    json: JsonOption = False,
-) -> None:
-    """Propose limits of health for what a team can carry, with what each choice would have caught."""
-    from lifecycle_ml.cli import tune
-
-    tune.tune(*open_workspace(workspace), red, flagged, as_json=json)
 
 
 @app.command()

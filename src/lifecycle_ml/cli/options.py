@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import date
 from getpass import getuser
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lifecycle_ml.cli import clock
+from lifecycle_ml.errors import ConfigError
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.workspace import Workspace, load_workspace
 
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", help="Folder with features/, training/ or serving/.")
+]
+AsOfOption = Annotated[
+    str | None, typer.Option("--as-of", help="Date to stand on, YYYY-MM-DD; default today (UTC).")
 ]
 ByOption = Annotated[str | None, typer.Option("--by", help="Who does it; default who is logged in here.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -30,3 +36,13 @@ def who_says(by: str | None) -> str:
         return by or getuser()
     except (OSError, KeyError):  # a container may run as a number nobody has
         return "command line"
+
+
+def parse_day(text: str | None, option: str = "--as-of") -> date:
+    """Return the date of an option, today in UTC where it was not given."""
+    if text is None:
+        return clock.today()
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"{option} {text!r} is not a date; write YYYY-MM-DD.") from error

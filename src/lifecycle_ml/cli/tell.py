@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from lifecycle_ml.cli import clock
-from lifecycle_ml.cli.options import who_says
+from lifecycle_ml.cli.options import parse_day, who_says
 from lifecycle_ml.cli.screen import say, say_json
-from lifecycle_ml.errors import ConfigError
 
 if TYPE_CHECKING:
     from lifecycle_ml.actions.account_words import AccountWord, Ending, Feeling
@@ -46,7 +45,7 @@ def override(
     from lifecycle_ml.actions.account_words import Override
 
     chosen = None if color == "none" else cast("Color", color)
-    last = None if until is None else _day(until, "--until")
+    last = None if until is None else parse_day(until, "--until")
     _keep(workspace, account, Override(chosen, reason, last), by, as_json=json)
 
 
@@ -98,7 +97,7 @@ def decision(
     """Keep what a review decided, who decided it, what happens next and by when."""
     from lifecycle_ml.actions.account_words import Decision
 
-    word = Decision(decision, decided_by, next_step, _day(due, "--due"))
+    word = Decision(decision, decided_by, next_step, parse_day(due, "--due"))
     _keep(workspace, account, word, by, as_json=json)
 
 
@@ -137,7 +136,7 @@ def snooze(
     """Put an action off: it neither escalates nor comes up before that day."""
     from lifecycle_ml.actions.ledger import Snooze
 
-    day = datetime.combine(_day(until, "--until"), datetime.min.time())
+    day = datetime.combine(parse_day(until, "--until"), datetime.min.time())
     _change(workspace, action, Snooze(day), by, as_json=json)
 
 
@@ -190,10 +189,3 @@ def _store(workspace: Path) -> Store:
 
 def _now() -> datetime:
     return clock.run_clock(None, clock.today())
-
-
-def _day(text: str, option: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError(f"{option} {text!r} is not a date; write YYYY-MM-DD.") from error

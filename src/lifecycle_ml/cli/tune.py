@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from lifecycle_ml.cli.options import JsonOption, WorkspaceOption, open_workspace
 from lifecycle_ml.cli.screen import progress_bars, say, say_json, show_table
 from lifecycle_ml.errors import ConfigError
 
@@ -15,7 +19,25 @@ if TYPE_CHECKING:
     from lifecycle_ml.settings import Settings
     from lifecycle_ml.workspace import Workspace
 
+app = typer.Typer(help="Colours: where they turn.", no_args_is_help=True)
+
 COLUMNS = ["limits", "red", "caught", "rule", "odds", "red+yellow", "caught ", "rule ", "flips"]
+
+
+@app.command("tune")
+def health_tune(
+    workspace: WorkspaceOption = Path(),
+    red: Annotated[
+        float | None,
+        typer.Option(help="Share of accounts a team can treat as red; default red_capacity of the recipe."),
+    ] = None,
+    flagged: Annotated[
+        float | None, typer.Option(help="Likewise red and yellow; default flagged_capacity of the recipe.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Propose limits of health for what a team can carry, with what each choice would have caught."""
+    tune(*open_workspace(workspace), red, flagged, as_json=json)
 
 
 def tune(
