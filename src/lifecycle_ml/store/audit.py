@@ -25,6 +25,11 @@ class Entry:
     """Of the call; empty for a command."""
 
 
+def deed_of(word: object) -> str:
+    """Return what the log calls a person's word about an action or an account."""
+    return type(word).__name__.lower()
+
+
 def write(connection: sa.Connection, entry: Entry) -> None:
     """Add one entry."""
     connection.execute(

@@ -14,6 +14,7 @@ from lifecycle_ml.store import audit
 from lifecycle_ml.store.schema import idempotency, naive_utc
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
 KEPT = timedelta(hours=24)
@@ -46,14 +47,22 @@ class Request:
     request_id: str = ""
 
 
-def replay(connection: sa.Connection, request: Request, now: datetime | None) -> Answer | None:
-    """Return the answer given before, None where there is none (younger than a day, if `now` is told).
+def once(connection: sa.Connection, request: Request, at: datetime, answer: Callable[[], Answer]) -> Answer:
+    """Return the answer given to this request before; where there is none, get one and keep it for a day.
 
     Raises: ReusedKeyError if the key came with another request.
     """
+    given = _replay(connection, request, at)
+    if given is None:
+        given = answer()
+        _remember(connection, request, given, at)
+    return given
+
+
+def _replay(connection: sa.Connection, request: Request, now: datetime) -> Answer | None:
     question = sa.select(idempotency).where(*_its_own(request))
     row = connection.execute(question).first()
-    if row is None or (now is not None and row.at <= naive_utc(now) - KEPT):
+    if row is None or row.at <= naive_utc(now) - KEPT:
         return None
     if row.request_digest != request.digest:
         raise ReusedKeyError(
@@ -62,8 +71,8 @@ def replay(connection: sa.Connection, request: Request, now: datetime | None) ->
     return Answer(row.status, bytes(row.answer))
 
 
-def remember(connection: sa.Connection, request: Request, answer: Answer, at: datetime) -> None:
-    """Keep an answer and the audit log's line of it, and let those answers go that are older than a day."""
+def _remember(connection: sa.Connection, request: Request, answer: Answer, at: datetime) -> None:
+    # the audit log's line is written with it; answers older than a day go
     connection.execute(sa.delete(idempotency).where(idempotency.c.at <= naive_utc(at) - KEPT))
     connection.execute(
         sa.insert(idempotency).values(

@@ -198,7 +198,7 @@ def test_a_list_read_page_by_page_stays_one_list_while_others_are_published(stor
 
 def test_all_accounts_of_a_list_come_from_one_publication(store, monkeypatch):
     """A download begun before a publication ends in the one it began in."""
-    monkeypatch.setattr("lifecycle_ml.store.store.STREAMED", 2)
+    monkeypatch.setattr("lifecycle_ml.store.accounts.STREAMED", 2)
     publish(store, *(reading(f"A-{number}", "red") for number in range(5)))
 
     download = store.all_accounts(AccountFilters(health=("red",)), "name")
