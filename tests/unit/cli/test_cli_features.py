@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lifecycle_ml.cli.app import app
-from lifecycle_ml.cli.features import dates_of
+from lifecycle_ml.cli.matrix import dates_of
 from lifecycle_ml.errors import ConfigError, DefinitionError, UserError
 
 MINE = """
