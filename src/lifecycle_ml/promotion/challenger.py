@@ -37,16 +37,11 @@ from lifecycle_ml.promotion.backtest import (
     fit_model,
 )
 from lifecycle_ml.promotion.colours import BASE_RATE, best_rule, colour_bar
-from lifecycle_ml.promotion.evaluation import (
-    CAPACITY,
-    UNKNOWN,
-    Evaluation,
-    Outlook,
-    arr_outlook,
-    measure,
-)
+from lifecycle_ml.promotion.evaluation import CAPACITY, UNKNOWN, Evaluation
 from lifecycle_ml.promotion.gate import Refusal, Shown, judge
 from lifecycle_ml.promotion.grounds import Grounds, learn_causes
+from lifecycle_ml.promotion.measurement import measure
+from lifecycle_ml.promotion.outlook import Outlook, arr_outlook
 from lifecycle_ml.promotion.recorded import recorded_reasons
 from lifecycle_ml.promotion.stability import explainable, reason_stability
 from lifecycle_ml.promotion.suspects import find_suspects

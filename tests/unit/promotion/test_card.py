@@ -12,8 +12,9 @@ from lifecycle_ml.models.evaluation import DaysOfWarning, Interval
 from lifecycle_ml.models.tiers import Tier
 from lifecycle_ml.promotion.card import write_card
 from lifecycle_ml.promotion.colours import Colours
-from lifecycle_ml.promotion.evaluation import Evaluation, Group, Outlook
+from lifecycle_ml.promotion.evaluation import Evaluation, Group
 from lifecycle_ml.promotion.gate import Refusal
+from lifecycle_ml.promotion.outlook import Outlook
 from lifecycle_ml.promotion.recorded import RecordedReasons
 from lifecycle_ml.promotion.stability import Stability
 
