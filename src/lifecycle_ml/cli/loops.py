@@ -97,8 +97,8 @@ def check_motion(workspace: Workspace, html: Path | None, *, as_json: bool) -> N
     Reads no data. Raises: UserError as `check serving`, where a rule cannot be; what is missing or
     contradicts is said and is no error.
     """
+    from lifecycle_ml.motion.examine import lifecycle_motion
     from lifecycle_ml.motion.page import render
-    from lifecycle_ml.motion.parts import lifecycle_motion
 
     motion = lifecycle_motion(workspace)
     if html is not None:

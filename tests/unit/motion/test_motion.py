@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from lifecycle_ml.actions.agreed import TITLES
 from lifecycle_ml.cli.app import app
 from lifecycle_ml.errors import ConfigError
+from lifecycle_ml.motion.examine import lifecycle_motion
 from lifecycle_ml.motion.page import render
-from lifecycle_ml.motion.parts import lifecycle_motion
 from lifecycle_ml.workspace import Workspace, standard_root
 
 
