@@ -26,6 +26,7 @@ from lifecycle_ml.reasons.taxonomy import Taxonomy, load_taxonomy
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.tables.conflicts import find_conflicts
 from lifecycle_ml.tables.examine import examine
+from lifecycle_ml.tables.feeds import FEED_RULES
 from lifecycle_ml.tables.findings import SEVERITIES, Costs, Finding, Severity, in_order
 from lifecycle_ml.tables.rules import found, rows_of
 from lifecycle_ml.tables.schema import CATEGORIES, SCHEMAS, Column
@@ -38,11 +39,8 @@ CHURN = "churn"
 _ABSENT = {"table_absent", "table_missing"}
 """Rules after which a table is not there."""
 
-_SHAKY = {"feed_late", "feed_thin", "table_empty", "column_empty", "column_empties", "as_of_today"}
+_SHAKY = {*FEED_RULES, "column_empty", "as_of_today"}
 """Rules after which features still have values, but not ones to lean on."""
-
-PROVISIONAL = frozenset({"feed_late", "feed_thin", "table_empty", "column_empties"})
-"""Rules that make a score provisional."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class CheckReport:
     @property
     def provisional(self) -> tuple[Finding, ...]:
         """The findings that make scores provisional: data that has stopped arriving."""
-        return tuple(finding for finding in self.findings if finding.rule in PROVISIONAL)
+        return tuple(finding for finding in self.findings if finding.rule in FEED_RULES)
 
     def of(self, severity: Severity) -> tuple[Finding, ...]:
         """Only the findings of one severity."""

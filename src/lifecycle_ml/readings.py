@@ -21,7 +21,6 @@ from lifecycle_ml.actions.plan import Action, ended_in_episode
 from lifecycle_ml.actions.rulebook import ActionRules
 from lifecycle_ml.actions.stages import START, stages_of, starts_of
 from lifecycle_ml.actions.triggers import Fired, fire_triggers
-from lifecycle_ml.check import PROVISIONAL
 from lifecycle_ml.health.document import health_document
 from lifecycle_ml.health.scored import accounts_of, scored_table
 from lifecycle_ml.health.state import HealthState, next_states
@@ -35,7 +34,7 @@ from lifecycle_ml.settings import Settings
 from lifecycle_ml.store.reading import Served, compose, make_receipt, plain
 from lifecycle_ml.store.rows import Before, StoredReading
 from lifecycle_ml.store.store import Store
-from lifecycle_ml.tables.examine import examine
+from lifecycle_ml.tables.feeds import examine_feeds
 from lifecycle_ml.tables.source import Tables, read_tables
 from lifecycle_ml.workspace import Workspace
 
@@ -292,7 +291,7 @@ def score_accounts(
 
 def named_accounts(tables: Tables, rules: Rulebook, as_of: date, known_at: datetime) -> pd.DataFrame:
     """Return accounts as `read_accounts` takes them: as they are today, and what was heard of checkpoints."""
-    late = any(finding.rule in PROVISIONAL for finding in examine(tables, as_of))
+    late = bool(examine_feeds(tables, as_of))
     accounts = accounts_of(tables, as_of).assign(provisional=late)
     records = hear(tables, rules.actions.renewals.evidence, as_of, known_at)
     heard = [records.of(account_id) for account_id in accounts["account_id"]]

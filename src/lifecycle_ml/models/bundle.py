@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +30,8 @@ FORMAT = 4
 MANIFEST = "manifest.json"
 DIGEST = "digest"
 """Written last: a folder without it was never finished."""
+AT_HAND = 8
+"""Bundles a process keeps once they are read, a few megabytes each."""
 
 Model = HorizonModel | LogisticModel | RuleModel
 KINDS: dict[type, str] = {HorizonModel: "trees", LogisticModel: "logistic", RuleModel: "rules"}
@@ -276,14 +278,24 @@ def load(folder: Path, expected: str | None = None, *, num_threads: int = 1) -> 
 
     `expected` is the digest it must have. Raises: BundleError saying what is missing, changed or foreign.
     """
-    files, digest = _verified(folder, expected)
+    content = _verified(folder, expected)
     try:
-        return _rebuilt(files, num_threads)
+        return _rebuilt(content, num_threads)
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise BundleError(f"bundle {digest[:19]} in {folder.name}: unreadable content ({error}).") from error
+        raise BundleError(
+            f"bundle {content.digest[:19]} in {folder.name}: unreadable content ({error})."
+        ) from error
 
 
-def _verified(folder: Path, expected: str | None) -> tuple[dict[str, bytes], str]:
+@dataclass(frozen=True)
+class _Content:
+    """What a bundle's files hold; the same wherever its digest is the same."""
+
+    digest: str
+    files: Mapping[str, bytes] = field(compare=False, repr=False)
+
+
+def _verified(folder: Path, expected: str | None) -> _Content:
     where = f"bundle in {folder.name}"
     if not (folder / DIGEST).is_file() or not (folder / MANIFEST).is_file():
         raise BundleError(f"{where}: half written or not a bundle ({DIGEST} or {MANIFEST} is missing).")
@@ -304,10 +316,13 @@ def _verified(folder: Path, expected: str | None) -> tuple[dict[str, bytes], str
         files[name] = (folder / name).read_bytes()
         if hashlib.sha256(files[name]).hexdigest() != wanted:
             raise BundleError(f"{where}: {name} was changed after it was saved.")
-    return files, digest
+    return _Content(digest, files)
 
 
-def _rebuilt(files: Mapping[str, bytes], num_threads: int) -> Bundle:
+@lru_cache(maxsize=AT_HAND)
+def _rebuilt(content: _Content, num_threads: int) -> Bundle:
+    # the service asks for the same bundles again and again, and tabulating trees takes half a second
+    files = content.files
     saved = json.loads(files[MANIFEST])
     if saved["format"] != FORMAT:
         raise BundleError(

@@ -13,10 +13,9 @@ import pandas as pd
 from lifecycle_ml.matrix.feature import FeatureSet
 from lifecycle_ml.monitor.config import MonitoringConfig
 from lifecycle_ml.monitor.drift import Snapshots, age_weights, effective_accounts
+from lifecycle_ml.tables.feeds import FEED_RULES
 from lifecycle_ml.tables.findings import Finding
 
-FEED_RULES = frozenset({"feed_late", "feed_thin", "table_empty", "column_empties"})
-"""Rules of `check` that say data stopped arriving."""
 Z = 4.0
 """Standard errors a share must move by: with a hundred features once in a hundred and fifty reports."""
 

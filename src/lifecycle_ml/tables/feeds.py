@@ -14,6 +14,9 @@ from lifecycle_ml.tables.source import Tables
 FEEDS = ("usage_events", "touchpoints", "tickets", "invoices", "signals")
 """Tables into which something keeps arriving; the others may rest for as long as nothing changes."""
 
+FEED_RULES = frozenset({"feed_late", "feed_thin", "table_empty", "column_empties"})
+"""What `examine_feeds` finds; each says that data stopped arriving, which makes scores provisional."""
+
 _MIN_DAYS = 8  # days with rows below which a feed has no rhythm to speak of
 _MIN_ROWS = 50  # recent rows below which an empty column may be chance
 _THIN = 0.25  # share of the usual week below which last week was thin

@@ -200,6 +200,14 @@ def test_a_changed_byte_is_refused(saved, name):
         Bundle.load(saved)
 
 
+def test_what_was_loaded_before_is_kept_and_its_files_proved_each_time(saved):
+    """Trees are read and tabulated once a process; a file changed since is refused all the same."""
+    assert Bundle.load(saved) is Bundle.load(saved)
+    (saved / "member-00.txt").write_text("other trees")
+    with pytest.raises(BundleError, match=r"member-00\.txt was changed after it was saved"):
+        Bundle.load(saved)
+
+
 @pytest.mark.parametrize("name", ["digest", "manifest.json", "member-01.txt", "references.npy"])
 def test_half_written_is_refused(saved, name):
     """A missing file is a bundle that was never finished."""
