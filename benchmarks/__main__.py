@@ -11,6 +11,7 @@ import sys
 BENCHMARKS = (
     ("benchmarks.simulator_difficulty",),
     ("benchmarks.twenty_companies", "--seeds", "20", "--out", "out/twenty_companies.jsonl"),
+    ("benchmarks.training", "--out", "out/training.jsonl"),
     ("benchmarks.reasons", "--seeds", "20", "--out", "out/reasons.jsonl"),
     ("benchmarks.playbook_effects", "--seeds", "100", "--out", "out/playbook_effects.jsonl"),
     ("benchmarks.refusals", "--count", "50", "--out", "out/refusals.jsonl"),
@@ -24,6 +25,10 @@ BENCHMARKS = (
     ("benchmarks.reasons_audited", "--out", "out/reasons_audited.jsonl"),
     ("benchmarks.feedback_loops", "--seeds", "20", "--out", "out/feedback_loops.jsonl"),
     ("benchmarks.feedback_loops", "--part", "cost", "--out", "out/feedback_loops_cost.jsonl"),
+    ("benchmarks.revenue_forecast", "--out", "out/revenue_forecast.jsonl"),
+    ("benchmarks.revenue_forecast", "--rates-only", "--out", "out/revenue_forecast_rates.jsonl"),
+    ("benchmarks.revenue_forecast", "--cost"),
+    ("benchmarks.treated_accounts",),
     ("benchmarks.service", "--out", "out/service.jsonl"),
     ("benchmarks.service", "--part", "mixed", "--seconds", "600", "--out", "out/service.jsonl"),
 )

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from benchmarks.company_matrix import STANDARD, build_company
-from benchmarks.one_scan.measuring import Report, Times, clocked, machine, peak_memory, take_turns
+from benchmarks.one_scan.measuring import Report, Times, added, clocked, machine, peak_memory, take_turns
 
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.models.bundle import Bundle, load
@@ -142,7 +142,7 @@ def compare_batches(
         ("ours: all, with every sentence", ("all", "expansion")),
         (f"ours: all, sentences for {FLAGGED:.0%}", ("flagged", "expansion")),
     ):
-        ours = _added([times[part] for part in parts])
+        ours = added([times[part] for part in parts])
         faster = shap.median / ours.median
         report.line(
             "batch",
@@ -233,13 +233,6 @@ def report_memory(report: Report, home: Path, counts: tuple[int, ...], threads: 
 
 def _scaled(times: Times, scale: float) -> Times:
     return Times([each * scale for each in times.seconds], [each * scale for each in times.processor])
-
-
-def _added(parts: list[Times]) -> Times:
-    return Times(
-        [sum(each) for each in zip(*(part.seconds for part in parts), strict=True)],
-        [sum(each) for each in zip(*(part.processor for part in parts), strict=True)],
-    )
 
 
 def main() -> None:
