@@ -11,8 +11,8 @@ from lifecycle_ml.errors import ConfigError, UserError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lifecycle_ml.matrix.examples import Proof
     from lifecycle_ml.matrix.feature import Feature
+    from lifecycle_ml.matrix.proof import Proof
     from lifecycle_ml.workspace import Workspace
 
 
@@ -22,8 +22,9 @@ def prove_features(workspace: Workspace, names: Sequence[str], *, as_json: bool)
     `names` are features or families; all without. Raises: UserError where a value is not as expected, or
     ConfigError for an example that cannot be read: exit status 2.
     """
-    from lifecycle_ml.matrix.examples import load_examples, prove
+    from lifecycle_ml.matrix.examples import load_examples
     from lifecycle_ml.matrix.load import load_families
+    from lifecycle_ml.matrix.proof import prove
 
     families = load_families(workspace)
     wanted = _wanted(families, names)

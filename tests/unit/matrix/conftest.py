@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from lifecycle_ml.matrix.build import build_matrix
-from lifecycle_ml.matrix.examples import read_table
 from lifecycle_ml.matrix.feature import Feature, FeatureSet
+from lifecycle_ml.matrix.text_tables import read_table
 from lifecycle_ml.tables.source import tables_from_frames
 
 ACCOUNTS = """
