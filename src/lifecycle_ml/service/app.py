@@ -32,12 +32,12 @@ from lifecycle_ml.service.api.problems import (
 from lifecycle_ml.service.bundles import BundleCheck
 from lifecycle_ml.service.edge import Edge, Gzip
 from lifecycle_ml.service.pages import routes as pages
-from lifecycle_ml.service.serving import Serving, request_id
+from lifecycle_ml.service.serving import Serving, about_call
 from lifecycle_ml.store.cursor import CursorError
 from lifecycle_ml.store.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from lifecycle_ml.service.serving import Comparer, Refresher, WhatIfer
     from lifecycle_ml.settings import Settings
@@ -120,10 +120,15 @@ def create_app(
     return app
 
 
-def _answer(request: Request, kind: str, detail: str, **more: Any) -> Response:
+def _answer(
+    request: Request, kind: str, detail: str, *, extra: Mapping[str, Any] | None = None, **more: Any
+) -> Response:
     if pages.is_page(request):
         return pages.problem_page(request, kind, detail)
-    return problem_response(kind, detail, request_id(request), **more)
+    call = about_call(request)
+    return problem_response(
+        kind, detail, call["request_id"], extra={"budget": call["budget"], **(extra or {})}, **more
+    )
 
 
 def _broken(request: Request) -> Response:

@@ -29,6 +29,10 @@ class Budget:
     resets_in: int
     exceeded: bool = False
 
+    def to_json(self) -> dict[str, int]:
+        """Return it as the body of an answer has it."""
+        return {"limit": self.limit, "remaining": self.remaining, "resets_in": self.resets_in}
+
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return it as the IETF draft on RateLimit headers writes it."""
         return [

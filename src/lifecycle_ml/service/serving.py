@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import Request
 
-from lifecycle_ml.service.budget import Budgets
+from lifecycle_ml.service.budget import Budget, Budgets
 from lifecycle_ml.service.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -53,6 +53,12 @@ def serving_of(request: Request) -> Serving:
 async def serving(request: Request) -> Serving:
     """Return what the service was started with; a coroutine, so that no call waits for a thread for it."""
     return serving_of(request)
+
+
+def about_call(request: Request) -> dict[str, Any]:
+    """Return what every answer says of the call itself: its id, and what its key may still do."""
+    budget: Budget | None = request.scope["state"].get("budget")
+    return {"request_id": request_id(request), "budget": None if budget is None else budget.to_json()}
 
 
 def request_id(request: Request) -> str:

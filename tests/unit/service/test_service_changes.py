@@ -307,7 +307,11 @@ def test_the_verdict_is_the_latest_one(client, store):
     store.write_verdict(AS_OF, NOW, verdict | {"accounts": 12})
     answer = client.get("/v1/monitoring")
     Monitoring.model_validate_json(answer.content)
-    assert answer.json() == verdict | {"accounts": 12, "request_id": answer.headers["x-request-id"]}
+    assert answer.json() == verdict | {
+        "accounts": 12,
+        "request_id": answer.headers["x-request-id"],
+        "budget": None,
+    }
 
 
 @pytest.mark.parametrize("path", ["/v1/renewals", "/v1/triggers"])

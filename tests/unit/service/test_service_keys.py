@@ -241,6 +241,63 @@ def test_a_key_has_its_calls_a_minute_and_is_told_how_many_are_left(published, s
     assert client.get("/v1/accounts", headers={"X-API-Key": second}).headers["ratelimit"] == '"key";r=2;t=60'
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/v1/score", {"account_ids": ["A-1042"]}, 200),
+        ("GET", "/v1/accounts", None, 200),
+        ("GET", "/v1/accounts/A-1042", None, 200),
+        ("GET", "/v1/accounts/A-1042/history", None, 200),
+        ("POST", "/v1/accounts/A-1042/sentiment", {"value": "happy", "idempotency_key": "k"}, 200),
+        ("GET", "/v1/renewals", None, 200),
+        ("GET", "/v1/triggers", None, 200),
+        ("GET", "/v1/actions", None, 200),
+        ("POST", "/v1/actions/act-1/complete", {"idempotency_key": "k"}, 200),
+        ("GET", "/v1/models", None, 200),
+        ("GET", "/v1/accounts/A-none", None, 404),
+        ("GET", "/v1/accounts?limit=0", None, 422),
+        ("GET", "/v1/monitoring", None, 404),
+    ],
+)
+def test_every_answer_says_in_its_body_what_its_headers_say(
+    published, store, make_client, method, path, body, status
+):
+    """Where headers cannot be read, the body has the calls left; the second answer has one less."""
+    client = make_client()
+    client.headers["X-API-Key"] = store.keys().create("crm", "act", NOW, per_minute=9)
+    for left in (8, 7):
+        answer = client.request(method, path, json=body)
+        budget = answer.json()["budget"]
+
+        assert (answer.status_code, budget["limit"], budget["remaining"]) == (status, 9, left)
+        assert answer.headers["ratelimit"] == f'"key";r={left};t={budget["resets_in"]}'
+
+
+def test_a_refused_call_says_in_its_body_when_the_next_may_come(published, store, make_client):
+    """As `Retry-After` does."""
+    client = make_client()
+    client.headers["X-API-Key"] = store.keys().create("crm", "read", NOW, per_minute=1)
+    client.get("/v1/models")
+    refused = client.get("/v1/models")
+
+    assert refused.status_code == 429
+    assert refused.json()["budget"] == {
+        "limit": 1,
+        "remaining": 0,
+        "resets_in": int(refused.headers["retry-after"]),
+    }
+
+
+def test_what_is_said_of_a_call_is_no_part_of_the_tag(published, store, make_client):
+    """Each call leaves one less, and the list is still the same."""
+    client = make_client()
+    client.headers["X-API-Key"] = store.keys().create("crm", "read", NOW, per_minute=9)
+    tag = client.get("/v1/accounts").headers["etag"]
+
+    unchanged = client.get("/v1/accounts", headers={"If-None-Match": tag})
+    assert (unchanged.status_code, unchanged.headers["ratelimit"][:9]) == (304, '"key";r=7')
+
+
 def test_a_limit_is_a_keys_own(published, store, make_client):
     """Another key goes on, and one without a limit is told of none; without a key nobody is counted."""
     client = make_client()
@@ -253,7 +310,9 @@ def test_a_limit_is_a_keys_own(published, store, make_client):
 
     assert statuses == [200, 429, 200, 200]
     for key in (free, KEYS["read"], "wrong-key-0123456789"):
-        assert "ratelimit" not in client.get("/v1/accounts", headers={"X-API-Key": key}).headers
+        answer = client.get("/v1/accounts", headers={"X-API-Key": key})
+        assert "ratelimit" not in answer.headers
+        assert answer.json()["budget"] is None
 
 
 def test_every_change_is_logged_once_with_its_caller_and_request(published, store, make_client):

@@ -43,7 +43,7 @@ class Comparer:
         if self.error is not None:
             raise self.error
         answer = copy.deepcopy(examples.CHANGES) | pair.to_json()
-        del answer["request_id"]
+        del answer["request_id"], answer["budget"]
         return answer
 
     @property

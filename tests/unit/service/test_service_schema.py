@@ -91,6 +91,21 @@ def test_names_of_operations_do_not_change(own, made):
     assert len(mine) == sum(1 for _ in operations(own))
 
 
+def test_every_answer_says_which_call_it_was_and_what_its_key_may_still_do(own, made):
+    """In our description and in those importers take; a what-if has the budget in its headers alone."""
+    for document in (own, made):
+        for name, _, operation in operations(document):
+            answer = operation["responses"]["200"]
+            if not name.endswith(("Health", "Readiness", "Metrics")):
+                schema = (
+                    answer["schema"]
+                    if "schema" in answer
+                    else answer["content"]["application/json"]["schema"]
+                )
+                told = shapes(document)[schema["$ref"].rpartition("/")[2]]["properties"].keys()
+                assert {"request_id", "budget"} - told == ({"budget"} if name == "askWhatIf" else set()), name
+
+
 def test_each_description_keeps_its_standard(own):
     """Held against the schemas of the three standards by openapi-spec-validator."""
     for validator, document in (

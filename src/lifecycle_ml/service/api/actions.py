@@ -11,13 +11,13 @@ from pydantic import Field
 from lifecycle_ml.actions.ledger import ActionError, Assign, Complete, Dismiss, Snooze
 from lifecycle_ml.actions.next_hour import next_hours
 from lifecycle_ml.service.api.accounts import CursorText, Text
-from lifecycle_ml.service.api.answers import json_bytes, json_response, responses, tagged_response, with_key
+from lifecycle_ml.service.api.answers import json_bytes, json_response, responses, tagged_response, with_call
 from lifecycle_ml.service.api.changes import Assignment, ChangedAction, Completion, Dismissal, Nap
 from lifecycle_ml.service.api.keys import Caller, require
 from lifecycle_ml.service.api.models import ActionList, IsoDate, Role, Shape
 from lifecycle_ml.service.api.problems import ProblemError
 from lifecycle_ml.service.api.telling import queued, tell
-from lifecycle_ml.service.serving import Serving, request_id, serving
+from lifecycle_ml.service.serving import Serving, serving
 from lifecycle_ml.store.rows import ActionFilters
 
 if TYPE_CHECKING:
@@ -146,4 +146,4 @@ def _changed(
         changed = tell(at, caller, action_id, word, key_of(key, change))
     except ActionError as error:
         raise ProblemError("action-conflict", str(error)) from error
-    return json_response(with_key(changed, "request_id", request_id(request)))
+    return json_response(with_call(changed, request))

@@ -11,7 +11,7 @@ from fastapi import Response
 
 from lifecycle_ml.service.api.models import Problem
 from lifecycle_ml.service.api.problems import KINDS
-from lifecycle_ml.service.serving import request_id
+from lifecycle_ml.service.serving import about_call
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -39,17 +39,16 @@ def json_response(content: bytes) -> Response:
 
 
 def tagged_response(request: Request, document: bytes) -> Response:
-    """Return a JSON object with the id of the request, or 304 to who has the same one already.
+    """Return a JSON object with what is said of the call, or 304 to who has the same object already.
 
-    The tag is a hash of the document without that id, so it covers what is live in it and what was published;
-    it is weak because the id makes every answer's bytes its own.
+    The tag is a hash of the document without that, so it covers what is live in it and what was published;
+    it is weak because the id of the call makes every answer's bytes its own.
     """
     tag = f'W/"{hashlib.blake2b(document, digest_size=16).hexdigest()}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if _has(request.headers.get("If-None-Match", ""), tag):
         return Response(status_code=304, headers=headers)
-    document = with_key(document, "request_id", request_id(request))
-    return Response(document, media_type="application/json", headers=headers)
+    return Response(with_call(document, request), media_type="application/json", headers=headers)
 
 
 def _has(asked: str, tag: str) -> bool:
@@ -57,9 +56,9 @@ def _has(asked: str, tag: str) -> bool:
     return asked.strip() == "*" or tag.removeprefix("W/") in re.findall(r'"[^"]*"', asked)
 
 
-def with_key(document: bytes, key: str, value: Any) -> bytes:
-    """Return a JSON object with one more key at its end, without parsing it."""
-    return document[:-1] + b"," + json_bytes(key) + b":" + json_bytes(value) + b"}"
+def with_call(document: bytes, request: Request) -> bytes:
+    """Return a JSON object that is not empty with what is said of the call at its end, without parsing it."""
+    return document[:-1] + b"," + json_bytes(about_call(request))[1:]
 
 
 def responses(

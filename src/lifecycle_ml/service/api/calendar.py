@@ -13,7 +13,7 @@ from lifecycle_ml.service.api import examples
 from lifecycle_ml.service.api.accounts import AccountChoice
 from lifecycle_ml.service.api.answers import json_bytes, responses, tagged_response
 from lifecycle_ml.service.api.keys import Caller, require
-from lifecycle_ml.service.api.models import AccountId, Band, Color, Number, Shape, Trigger
+from lifecycle_ml.service.api.models import AccountId, Answer, Band, Color, Number, Shape, Trigger
 from lifecycle_ml.service.api.problems import ProblemError
 from lifecycle_ml.service.serving import Serving, serving
 from lifecycle_ml.store.document import instant_text
@@ -90,7 +90,7 @@ class RenewingAccount(ListedAccount):
     renewal: Renewal | None
 
 
-class RenewalList(Shape):
+class RenewalList(Answer):
     """One page of the calendar, the soonest renewal first, and the cursor of the next page."""
 
     renewals: list[RenewingAccount]
@@ -98,7 +98,6 @@ class RenewalList(Shape):
     as_of: date
     scored_at: AwareDatetime
     publication_id: int
-    request_id: str
 
 
 class TriggeredAccount(ListedAccount):
@@ -107,7 +106,7 @@ class TriggeredAccount(ListedAccount):
     triggers: list[Trigger]
 
 
-class TriggerList(Shape):
+class TriggerList(Answer):
     """One page of accounts with signs of growth, most ARR first, and the cursor of the next page."""
 
     accounts: list[TriggeredAccount]
@@ -115,7 +114,6 @@ class TriggerList(Shape):
     as_of: date
     scored_at: AwareDatetime
     publication_id: int
-    request_id: str
 
 
 router = APIRouter(prefix="/v1", tags=["accounts"])

@@ -8,19 +8,17 @@ from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
 
 from lifecycle_ml.actions.account_words import Ending, Feeling
 from lifecycle_ml.service.api import examples
-from lifecycle_ml.service.api.models import Color, IsoDate, QueuedAction, SaidOfAccount, Shape
+from lifecycle_ml.service.api.models import Answer, Color, IsoDate, QueuedAction, SaidOfAccount, Shape
 
 LONGEST_TEXT = 1_000
 Written = Annotated[str, StringConstraints(max_length=LONGEST_TEXT, pattern=r"^[^\x00]*$")]
 """What a person writes: kept with the action for good."""
 
 
-class ChangedAction(QueuedAction):
+class ChangedAction(QueuedAction, Answer):
     """The action as it stands after the change."""
 
     model_config = ConfigDict(json_schema_extra={"example": examples.CHANGED_ACTION})
-
-    request_id: str
 
 
 class Change(Shape):
@@ -60,13 +58,12 @@ class Assignment(Change):
 Text = Annotated[Written, StringConstraints(min_length=1)]
 
 
-class KeptWord(SaidOfAccount):
+class KeptWord(SaidOfAccount, Answer):
     """What was said of the account, as it is kept."""
 
     model_config = ConfigDict(json_schema_extra={"example": examples.KEPT_WORD})
 
     account_id: str
-    request_id: str
 
 
 class AccountChange(Change):

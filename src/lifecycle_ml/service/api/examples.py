@@ -140,6 +140,12 @@ ACCOUNT: dict[str, Any] = {
     "receipt": "sha256:0c4e8a2b6d1f3579bace0246813579bdf0c4e8a2b6d1f3579bace0246813579b",
 }
 
+CALL: dict[str, Any] = {
+    "request_id": "3f9c1e07a2b84d56",
+    "budget": {"limit": 1_000, "remaining": 999, "resets_in": 60},
+}
+"""What an answer says of its call."""
+
 SCORE_QUESTION: dict[str, Any] = {"account_ids": ["A-1042", "A-2077"], "as_of": "2026-06-30"}
 
 WHAT_IF_QUESTION: dict[str, Any] = {
@@ -211,7 +217,7 @@ CHANGED_ACTION: dict[str, Any] = {
     "account_id": "A-1042",
     "opened_at": "2026-06-30T02:00:00Z",
     "arr_kept_per_hour": 1250.0,
-    "request_id": "3f9c1e07a2b84d56",
+    **CALL,
 }
 
 KEPT_WORD: dict[str, Any] = {
@@ -225,7 +231,7 @@ KEPT_WORD: dict[str, Any] = {
         "reason": "The champion is on leave until August",
         "until": "2026-08-15",
     },
-    "request_id": "3f9c1e07a2b84d56",
+    **CALL,
 }
 
 RENEWAL: dict[str, Any] = {
@@ -411,7 +417,7 @@ CHANGES: dict[str, Any] = {
         "rewritten": {"margin": 0.0},
     },
     "why_no_parts": None,
-    "request_id": "3f9c1e07a2b84d56",
+    **CALL,
 }
 
 PROBLEM: dict[str, Any] = {
@@ -419,6 +425,6 @@ PROBLEM: dict[str, Any] = {
     "title": "The request is not valid",
     "status": 422,
     "detail": "1 thing is wrong with the request.",
-    "request_id": "3f9c1e07a2b84d56",
+    **CALL,
     "errors": [{"detail": "Input should be a valid string", "pointer": "/account_ids/3"}],
 }

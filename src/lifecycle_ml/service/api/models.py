@@ -59,6 +59,21 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
+class CallBudget(Shape):
+    """What a key may still do this minute."""
+
+    limit: int = Field(description="Calls a minute.")
+    remaining: int = Field(description="Calls left of them.")
+    resets_in: int = Field(description="Seconds until all of them may be made again.")
+
+
+class Answer(Shape):
+    """What every answer says of the call itself."""
+
+    request_id: str
+    budget: CallBudget | None = Field(description="Null where the key has no limit.")
+
+
 class HorizonProbability(Shape):
     days: int = Field(gt=0, description="Length of the horizon in days, from as_of.")
     probability: Probability | None = Field(description="Null where rules serve.")
@@ -266,6 +281,9 @@ class Problem(BaseModel):
     detail: str
     request_id: str
     errors: list[Fault] = Field(default_factory=list)
+    budget: CallBudget | None = Field(
+        default=None, description="Null where the key has no limit, or the call was not counted."
+    )
 
 
 class ScoreQuestion(Shape):
@@ -295,23 +313,20 @@ class ScoreResult(Shape):
     error: ItemProblem | None = Field(default=None, description="Present where it is not.")
 
 
-class ScoreAnswer(Shape):
+class ScoreAnswer(Answer):
     """One result for each id asked, in the order asked."""
 
     results: list[ScoreResult]
     as_of: date
     scored_at: AwareDatetime | None = Field(description="Null where no publication has this as_of.")
     publication_id: int | None
-    request_id: str
 
 
-class AccountAnswer(ScoredAccount):
+class AccountAnswer(ScoredAccount, Answer):
     """One scored account."""
 
-    request_id: str
 
-
-class AccountList(Shape):
+class AccountList(Answer):
     """One page of accounts, and the cursor of the next (null on the last)."""
 
     accounts: list[ScoredAccount]
@@ -319,7 +334,6 @@ class AccountList(Shape):
     as_of: date
     scored_at: AwareDatetime
     publication_id: int
-    request_id: str
 
 
 class Reading(Shape):
@@ -353,7 +367,7 @@ class SaidOfAccount(Shape):
     )
 
 
-class History(Shape):
+class History(Answer):
     """An account's readings, the newest first, and the cursor of the next page."""
 
     account_id: str
@@ -362,7 +376,6 @@ class History(Shape):
         description="What people said of it, the newest first, at most 200; [] on later pages."
     )
     next: str | None
-    request_id: str
 
 
 class QueuedAction(Action):
@@ -384,7 +397,7 @@ class NextHour(Shape):
     arr_kept: Number = Field(description="ARR one more hour would be expected to keep.")
 
 
-class ActionList(Shape):
+class ActionList(Answer):
     """One page of the queue, most ARR kept per hour of work first."""
 
     actions: list[QueuedAction]
@@ -392,10 +405,9 @@ class ActionList(Shape):
         description="What one more hour would bring, the most first; with the first page, else empty."
     )
     next: str | None
-    request_id: str
 
 
-class Monitoring(BaseModel):
+class Monitoring(Answer):
     """The latest verdict on data, scores and performance."""
 
     model_config = ConfigDict(extra="allow", protected_namespaces=())
@@ -403,7 +415,6 @@ class Monitoring(BaseModel):
     verdict: str
     evidence: list[Any]
     truth_known_through: date | None = Field(description="Outcomes after this day are not settled yet.")
-    request_id: str
 
 
 class PublicationModel(ServedModel):
@@ -412,7 +423,7 @@ class PublicationModel(ServedModel):
     tier: Literal["full", "advisory", "insufficient"]
 
 
-class ModelsAnswer(Shape):
+class ModelsAnswer(Answer):
     """What the current publication was made with."""
 
     publication_id: int
@@ -421,4 +432,3 @@ class ModelsAnswer(Shape):
     accounts: int
     models: list[PublicationModel]
     digests: dict[str, Any]
-    request_id: str

@@ -14,6 +14,7 @@ from lifecycle_ml.service.api.answers import json_bytes, json_response, response
 from lifecycle_ml.service.api.keys import Caller, require
 from lifecycle_ml.service.api.models import (
     AccountId,
+    Answer,
     Band,
     Color,
     IsoDate,
@@ -24,7 +25,7 @@ from lifecycle_ml.service.api.models import (
     Shape,
 )
 from lifecycle_ml.service.api.problems import ProblemError
-from lifecycle_ml.service.serving import Serving, request_id, serving
+from lifecycle_ml.service.serving import Serving, about_call, serving
 from lifecycle_ml.store.between import REMEMBERED, NoSuchReadingError, choose_pair
 from lifecycle_ml.store.rows import storable
 
@@ -122,7 +123,7 @@ class ChangeParts(Shape):
     )
 
 
-class Changes(Shape):
+class Changes(Answer):
     """Why the risk of an account moved between two of its readings."""
 
     model_config = ConfigDict(json_schema_extra={"example": examples.CHANGES})
@@ -137,7 +138,6 @@ class Changes(Shape):
     )
     parts: ChangeParts | None
     why_no_parts: str | None = Field(description="Why there are no parts: rules served, a model is gone, …")
-    request_id: str
 
 
 @router.get(
@@ -165,7 +165,7 @@ def get_changes(
     be split, `parts` is null and `why_no_parts` says why.
     """
     found = read_changes(at, account_id, question.first, question.last)
-    return json_response(json_bytes({**found, "request_id": request_id(request)}))
+    return json_response(json_bytes({**found, **about_call(request)}))
 
 
 def read_changes(

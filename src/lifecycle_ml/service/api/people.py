@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from lifecycle_ml.actions.account_words import AccountWordError, Decision, Outcome, Override, Sentiment
 from lifecycle_ml.service.api.actions import Actor, At, Key, key_of
-from lifecycle_ml.service.api.answers import json_response, responses, with_key
+from lifecycle_ml.service.api.answers import json_response, responses, with_call
 from lifecycle_ml.service.api.changes import (
     DecisionChange,
     KeptWord,
@@ -18,7 +18,6 @@ from lifecycle_ml.service.api.changes import (
 )
 from lifecycle_ml.service.api.problems import ProblemError
 from lifecycle_ml.service.api.telling import say
-from lifecycle_ml.service.serving import request_id
 
 if TYPE_CHECKING:
     from lifecycle_ml.actions.account_words import AccountWord
@@ -86,4 +85,4 @@ def _kept(
         kept = say(at, caller, account_id, word, change.by, key_of(key, change))
     except AccountWordError as error:
         raise ProblemError("account-conflict", str(error)) from error
-    return json_response(with_key(kept, "request_id", request_id(request)))
+    return json_response(with_call(kept, request))

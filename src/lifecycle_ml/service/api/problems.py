@@ -195,6 +195,7 @@ def problem_response(
         "status": KINDS[kind].status,
         "request_id": request_id,
         "errors": list(errors[:MOST_ERRORS]),
+        "budget": None,
         **(extra or {}),
     }
     # ASCII only: a detail may quote what was sent, and that need not be text

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import ConfigDict, Field
 
+from lifecycle_ml.service.api import examples
 from lifecycle_ml.service.api.answers import json_bytes, responses, tagged_response
 from lifecycle_ml.service.api.keys import Caller, require
-from lifecycle_ml.service.api.models import Number, Shape
+from lifecycle_ml.service.api.models import Answer, Number, Shape
 from lifecycle_ml.service.api.problems import ProblemError
 from lifecycle_ml.service.serving import Serving, serving
 
@@ -98,7 +99,7 @@ EXAMPLE: Final[dict[str, Any]] = {
         ],
     },
 }
-"""One answer, without the id of the request."""
+"""One answer, without what is said of the call."""
 
 
 class RevenueFigure(Shape):
@@ -203,16 +204,15 @@ class FeedbackLoops(Shape):
     rows: list[FeedbackLoop]
 
 
-class RevenueAnswer(Shape):
+class RevenueAnswer(Answer):
     """ARR waterfall, NRR and GRR of the last twelve months, their forecast, and the feedback loops."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {**EXAMPLE, "request_id": "6f1c2a9b7d3e4f50"}})
+    model_config = ConfigDict(json_schema_extra={"example": {**EXAMPLE, **examples.CALL}})
 
     as_of: date
     formulas: dict[str, str] = Field(description="Each figure in words.")
     books: list[RevenueBook]
     loops: FeedbackLoops
-    request_id: str
 
 
 router = APIRouter(prefix="/v1", tags=["models"])

@@ -14,7 +14,7 @@ from lifecycle_ml.service.api.answers import json_bytes, json_response, response
 from lifecycle_ml.service.api.keys import HEADER, Caller, admit, require
 from lifecycle_ml.service.api.models import ScoreAnswer, ScoreQuestion
 from lifecycle_ml.service.api.problems import ProblemError, item_problem
-from lifecycle_ml.service.serving import Serving, request_id, serving, serving_of
+from lifecycle_ml.service.serving import Serving, about_call, serving, serving_of
 from lifecycle_ml.store.document import encode, instant_text, splice_live
 from lifecycle_ml.store.rows import storable
 
@@ -60,7 +60,7 @@ def _at_hand(request: Request, body: bytes) -> Response | None:
     if found is None:
         return None
     admit(request, at, caller, "read")
-    return _answer(question, at, request_id(request), found)
+    return _answer(question, at, about_call(request), found)
 
 
 router = APIRouter(prefix="/v1", route_class=AtHandRoute)
@@ -93,11 +93,15 @@ def score(
         raise ProblemError("nothing-published", "There is no publication to answer from.")
     as_of = found.publication.as_of if found.publication else question.as_of
     failed = _refresh(at, found, ids, as_of) if question.refresh else None
-    return _answer(question, at, request_id(request), found, failed)
+    return _answer(question, at, about_call(request), found, failed)
 
 
 def _answer(
-    question: ScoreQuestion, at: Serving, request: str, found: Answers, failed: str | None = None
+    question: ScoreQuestion,
+    at: Serving,
+    call: Mapping[str, Any],
+    found: Answers,
+    failed: str | None = None,
 ) -> Response:
     as_of = found.publication.as_of if found.publication else question.as_of
     now = at.clock()
@@ -107,7 +111,7 @@ def _answer(
         "as_of": str(as_of),
         "scored_at": instant_text(publication.now) if publication else None,
         "publication_id": publication.publication_id if publication else None,
-        "request_id": request,
+        **call,
     }
     return json_response(b'{"results":[' + b",".join(items) + b"]," + json_bytes(rest)[1:])
 
