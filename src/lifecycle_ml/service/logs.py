@@ -11,6 +11,19 @@ from typing import Any
 _FIELDS = ("request_id", "method", "route", "status", "ms")
 
 
+class TextLines(logging.Formatter):
+    """Writes a record as text: when, how grave, what, and of a fault its type and places."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, and one for each place a fault went through."""
+        # a copy, because what a formatter makes of a fault is kept with the record for the next one
+        bare = logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None})
+        return "\n  ".join([super().format(bare) + _fault(record), *_places(record)])
+
+
 class JsonLines(logging.Formatter):
     """Writes a record as one JSON object: at, level, logger, says, and more of requests and faults."""
 
@@ -29,6 +42,11 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+def _fault(record: logging.LogRecord) -> str:
+    kind = record.exc_info[0] if record.exc_info else None
+    return "" if kind is None else f": {kind.__name__}"
+
+
 def _places(record: logging.LogRecord) -> list[str]:
     found, step = [], record.exc_info[2] if record.exc_info else None
     while step is not None:
@@ -44,8 +62,6 @@ def set_up(form: str) -> None:
     `form`: quiet (warnings and faults as text), text or json (every request too).
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        JsonLines() if form == "json" else logging.Formatter("%(asctime)s %(levelname)s %(message)s")
-    )
+    handler.setFormatter(JsonLines() if form == "json" else TextLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("lifecycle_ml").setLevel(logging.WARNING if form == "quiet" else logging.INFO)

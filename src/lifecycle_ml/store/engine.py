@@ -37,6 +37,7 @@ def open_engine(url: str, *, migrated: bool = True) -> sa.Engine:
         parsed = make_url(url)
         if parsed.drivername in _POSTGRES:
             parsed = parsed.set(drivername="postgresql+psycopg")
+        # parameters are hidden in every error: they are accounts, what people wrote, hashes of keys
         if parsed.get_backend_name() == "sqlite":
             engine = _sqlite(parsed)
         else:
@@ -44,6 +45,7 @@ def open_engine(url: str, *, migrated: bool = True) -> sa.Engine:
             engine = sa.create_engine(
                 parsed,
                 isolation_level="REPEATABLE READ",
+                hide_parameters=True,
                 pool_pre_ping=True,
                 pool_size=SHARED,
                 max_overflow=0,
@@ -116,7 +118,7 @@ def _sqlite(url: URL) -> sa.Engine:
             "Write sqlite:///path/to/file.db."
         )
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, pool_size=KEPT_OPEN)
+    engine = sa.create_engine(url, pool_size=KEPT_OPEN, hide_parameters=True)
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from published_company import AS_OF, KEYS, NOW
 
+from lifecycle_ml.errors import StoreError
 from lifecycle_ml.service import logs
 from lifecycle_ml.service.gauges import GAUGES
 
@@ -77,8 +78,26 @@ def test_a_request_is_one_line_of_json_with_its_route_and_no_account(client, pub
     assert KEYS["read"] not in json.dumps(line)
 
 
-def test_a_fault_is_told_by_type_and_place_but_not_by_what_it_said(logged):
-    """What an error says may hold an account's name."""
+@pytest.mark.parametrize("form", ["quiet", "text", "json"])
+def test_a_fault_is_told_by_type_and_place_but_not_by_what_it_said(logged, form):
+    """What an error says may hold an account's name; so may the error it came from."""
+    read = logged(form)
+    try:
+        try:
+            int("Northwind Traders")
+        except ValueError as error:
+            raise StoreError("no such account: Northwind Traders") from error
+    except StoreError:
+        logging.getLogger("lifecycle_ml.service").exception("a fault of ours")
+    told = read()
+
+    assert "Northwind" not in "".join(told)
+    assert any("StoreError" in line for line in told)
+    assert any("test_a_fault_is_told_by_type_and_place" in line for line in told)
+
+
+def test_a_fault_is_one_object_of_json(logged):
+    """Type, places and what was being done, each under its key."""
     read = logged("json")
     try:
         int("Northwind Traders")
@@ -87,8 +106,7 @@ def test_a_fault_is_told_by_type_and_place_but_not_by_what_it_said(logged):
     (line,) = [json.loads(each) for each in read()]
 
     assert (line["fault"], line["says"], line["level"]) == ("ValueError", "a fault of ours", "error")
-    assert line["trace"][-1].endswith("test_a_fault_is_told_by_type_and_place_but_not_by_what_it_said")
-    assert "Northwind" not in json.dumps(line)
+    assert line["trace"][-1].endswith("test_a_fault_is_one_object_of_json")
 
 
 @pytest.mark.parametrize(("form", "lines"), [("quiet", 0), ("text", 1), ("json", 1)])

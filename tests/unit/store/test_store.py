@@ -11,6 +11,7 @@ from datetime import UTC, date, timedelta, timezone
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 from stored_examples import AS_OF, NOW, WEEK, document, event, publish, reading
 
 from lifecycle_ml.errors import ConfigError, StoreError
@@ -108,6 +109,18 @@ def test_an_account_comes_once_per_publication(store):
 
     with pytest.raises(StoreError, match=r"IntegrityError|UniqueViolation"):
         store.write_readings(publication, [reading("A-1"), reading("A-1")])
+
+
+def test_an_error_of_the_database_does_not_say_what_was_written(store):
+    """Neither our error, which a log or a screen shows, nor SQLAlchemy's behind it holds an account."""
+    publication = store.begin(as_of=AS_OF, known_at=NOW, now=NOW)
+
+    with pytest.raises(StoreError) as raised:
+        store.write_readings(publication, [reading("SECRET-ACCOUNT"), reading("SECRET-ACCOUNT")])
+    assert isinstance(raised.value.__cause__, IntegrityError)
+    assert "SECRET-ACCOUNT" not in str(raised.value)
+    assert raised.value.__cause__.hide_parameters
+    assert "parameters hidden" in str(raised.value.__cause__)
 
 
 def test_publishing_fails_as_a_whole(store):
