@@ -37,14 +37,8 @@ from lifecycle_ml.errors import ConfigError
 from lifecycle_ml.matrix.build import build_matrix
 from lifecycle_ml.matrix.feature import Feature, FeatureSet
 from lifecycle_ml.matrix.load import load_features, read_features
-from lifecycle_ml.matrix.nodes import (
-    DaysSince,
-    Measure,
-    OwnPast,
-    Peers,
-    Rows,
-    Series,
-)
+from lifecycle_ml.matrix.nodes import DaysSince, Measure, Peers, Rows
+from lifecycle_ml.matrix.series import OwnPast, Series
 from lifecycle_ml.models.classifier import RiskClassifier
 from lifecycle_ml.outcomes.labels import label_column
 from lifecycle_ml.outcomes.recipe import Recipe, load_recipe

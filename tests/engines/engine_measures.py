@@ -8,7 +8,8 @@ from test_no_look_ahead import PROBES, features_of
 
 from lifecycle_ml.matrix.feature import USUAL
 from lifecycle_ml.matrix.measures import calendar, days_since_first, deviation, latest, total
-from lifecycle_ml.matrix.nodes import Arithmetic, Peers, Root, Series
+from lifecycle_ml.matrix.nodes import Arithmetic, Peers, Root
+from lifecycle_ml.matrix.series import Series
 
 MORE = {
     "month": calendar("month"),

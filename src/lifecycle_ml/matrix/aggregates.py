@@ -10,7 +10,8 @@ import ibis
 from sqlglot import exp
 
 from lifecycle_ml.conditions.translate import to_ibis
-from lifecycle_ml.matrix.nodes import AS_OF, ORDERED, Rows, parsed
+from lifecycle_ml.matrix.definition import AS_OF, parsed
+from lifecycle_ml.matrix.nodes import ORDERED, Rows
 from lifecycle_ml.tables.clock import as_known
 from lifecycle_ml.tables.schema import SCHEMAS
 

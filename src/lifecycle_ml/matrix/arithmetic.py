@@ -17,18 +17,13 @@ from lifecycle_ml.matrix.nodes import (
     Choice,
     Constant,
     DaysSince,
-    FeedAge,
     Measure,
     OnlyIf,
-    OwnPast,
     Root,
     Rows,
-    Series,
-    Slope,
-    Spread,
-    Streak,
     YesNo,
 )
+from lifecycle_ml.matrix.series import FeedAge, OwnPast, Series, Slope, Spread, Streak
 
 
 class Calculator:

@@ -17,7 +17,8 @@ import pandas as pd
 
 from lifecycle_ml.conditions.translate import to_ibis
 from lifecycle_ml.matrix.aggregates import combine, countable, stamp, visible_from
-from lifecycle_ml.matrix.nodes import EVENTS, ORDERED, Rows, parsed
+from lifecycle_ml.matrix.definition import EVENTS, parsed
+from lifecycle_ml.matrix.nodes import ORDERED, Rows
 
 _DAY = np.timedelta64(1, "D")
 _EPOCH = np.datetime64("1970-01-01", "D")

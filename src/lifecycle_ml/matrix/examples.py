@@ -18,8 +18,9 @@ import pandas as pd
 from pydantic import Field
 
 from lifecycle_ml.errors import ConfigError, did_you_mean
+from lifecycle_ml.matrix.definition import NOT_FOR_FEATURES
 from lifecycle_ml.matrix.feature import USUAL, Feature, FeatureSet
-from lifecycle_ml.matrix.nodes import NOT_FOR_FEATURES, Measure
+from lifecycle_ml.matrix.nodes import Measure
 from lifecycle_ml.matrix.text_tables import naive_utc, read_cells, read_number, read_table, shaped
 from lifecycle_ml.tables.schema import SCHEMAS
 from lifecycle_ml.workspace import Strict, Workspace, read_toml

@@ -28,7 +28,8 @@ from sqlglot import exp
 
 from lifecycle_ml.conditions.translate import to_ibis
 from lifecycle_ml.matrix.aggregates import combine, countable, stamp, visible_from
-from lifecycle_ml.matrix.nodes import AS_OF, ORDERED, Rows, columns_of, parsed
+from lifecycle_ml.matrix.definition import AS_OF, columns_of, parsed
+from lifecycle_ml.matrix.nodes import ORDERED, Rows
 from lifecycle_ml.tables.schema import SCHEMAS
 
 WORD = 64

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from lifecycle_ml.errors import DefinitionError, did_you_mean
-from lifecycle_ml.matrix.nodes import Choice, Measure, Peers, Rows, Series, holds_peers, leaves, wrong
+from lifecycle_ml.matrix.definition import wrong
+from lifecycle_ml.matrix.nodes import Choice, Measure, Peers, Rows, holds_peers, leaves
+from lifecycle_ml.matrix.series import Series
 from lifecycle_ml.tables.schema import CATEGORIES, SCHEMAS
 
 if TYPE_CHECKING:

@@ -21,9 +21,10 @@ import pandas as pd
 from lifecycle_ml.errors import ConfigError
 from lifecycle_ml.matrix.aggregates import countable
 from lifecycle_ml.matrix.compiled import place, text_of
+from lifecycle_ml.matrix.definition import EVENTS
 from lifecycle_ml.matrix.facts import WORD, Cuts, FactSet, Partial, fact_sets
 from lifecycle_ml.matrix.feature import FeatureSet
-from lifecycle_ml.matrix.nodes import EVENTS, leaves
+from lifecycle_ml.matrix.nodes import leaves
 from lifecycle_ml.tables.source import Tables
 
 _AGAIN = {"rows": "sum", "values": "sum", "total": "sum", "largest": "max", "latest": "max"}

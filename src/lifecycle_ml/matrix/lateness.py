@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from lifecycle_ml.matrix.build import build_matrix, customers
+from lifecycle_ml.matrix.definition import NOT_FOR_FEATURES
 from lifecycle_ml.matrix.feature import Feature, FeatureSet
-from lifecycle_ml.matrix.nodes import NOT_FOR_FEATURES
 from lifecycle_ml.matrix.spine import known_accounts
 from lifecycle_ml.tables.schema import SCHEMAS
 from lifecycle_ml.tables.source import Tables

@@ -14,29 +14,23 @@ null in all rows is null. Arithmetic with null is null, and so is division by ze
 
 from __future__ import annotations
 
+from lifecycle_ml.matrix.definition import AS_OF, is_whole, wrong
 from lifecycle_ml.matrix.nodes import (
-    AS_OF,
     Calendar,
     Choice,
     Constant,
     DaysSince,
     Measure,
     OnlyIf,
-    OwnPast,
     Part,
     Peers,
     Root,
     Rows,
-    Series,
-    Slope,
-    Spread,
-    Streak,
     YesNo,
     as_measure,
-    is_whole,
     leaves,
-    wrong,
 )
+from lifecycle_ml.matrix.series import OwnPast, Series, Slope, Spread, Streak
 from lifecycle_ml.tables.schema import SCHEMAS, Type
 
 __all__ = [

@@ -1,41 +1,34 @@
 """What a measure is: frozen values that say what to compute, checked when built.
 
-The functions that build them are in `measures.py`; `build.py` computes them. Unknown tables and columns, or a
-condition outside the grammar, fail where they are written, with the nearest right name.
+The functions that build them are in `measures.py`; `build.py` computes them. What rests on several windows is
+in `series.py`.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Literal, get_args
 
-from sqlglot import exp
-
-from lifecycle_ml.conditions.grammar import Kind, read_expression
-from lifecycle_ml.errors import ConditionError, DefinitionError, did_you_mean
-from lifecycle_ml.tables.schema import SCHEMAS, Type
+from lifecycle_ml.conditions.grammar import Kind
+from lifecycle_ml.errors import did_you_mean
+from lifecycle_ml.matrix.definition import (
+    AS_OF,
+    EVENTS,
+    KINDS,
+    NOT_FOR_FEATURES,
+    check_values,
+    columns_of,
+    is_whole,
+    outside_coalesce,
+    parsed,
+    wrong,
+)
+from lifecycle_ml.tables.schema import SCHEMAS
 
 Verb = Literal["count", "total", "distinct", "largest", "smallest", "latest", "first"]
 ORDERED = ("latest", "first")
 """Verbs that take one row's value and need a date to tell which."""
-AS_OF = "as_of"
-EVENTS = "usage_events"
-NOT_FOR_FEATURES = ("outcomes", "fx_rates")
-"""Tables no feature may read: outcomes are what is predicted, rates belong to reports."""
-
-_KINDS: dict[Type, Kind] = {
-    Type.TEXT: "text",
-    Type.TEXTS: "text",
-    Type.WHOLE: "number",
-    Type.NUMBER: "number",
-    Type.YES_NO: "yes_no",
-    Type.DATE: "date",
-    Type.INSTANT: "date",
-}
 
 
 class Measure:
@@ -123,7 +116,7 @@ class Rows(Measure):
         happened = SCHEMAS[self.table].happened
         for text in (self.where, self.column):
             if text is not None:
-                _check_values(self.table, text, place)
+                check_values(self.table, text, place)
         if self.where is not None and parsed(self.table, self.where, place).kind not in {"yes_no", None}:
             raise wrong(
                 f"{place}: where={self.where!r} is a value, not a condition; compare it with something."
@@ -135,12 +128,12 @@ class Rows(Measure):
             if self.verb in {"largest", "smallest"} and kind == "text":
                 raise wrong(f"{place}: {self.column!r} holds text; use latest() or first().")
         if (self.days is not None or self.verb in ORDERED) and self.dated_by is None:
-            dates = [c.name for c in SCHEMAS[self.table].columns if _KINDS[c.type] == "date"]
+            dates = [c.name for c in SCHEMAS[self.table].columns if KINDS[c.type] == "date"]
             raise wrong(f"{place}: rows of {self.table} have no date of their own; say on={dates[0]!r}.")
         if self.on is not None:
             known = SCHEMAS[self.table].by_name
-            if self.on not in known or _KINDS[known[self.on].type] != "date":
-                dates = [name for name, c in known.items() if _KINDS[c.type] == "date"]
+            if self.on not in known or KINDS[known[self.on].type] != "date":
+                dates = [name for name, c in known.items() if KINDS[c.type] == "date"]
                 raise wrong(
                     f"{place}: on={self.on!r} is no date of {self.table}.{did_you_mean(self.on, dates)}"
                 )
@@ -182,7 +175,7 @@ class Rows(Measure):
     def needed(self) -> frozenset[str]:
         """The columns a source must provide: those named outside coalesce(), which says how to do without."""
         texts = [text for text in (self.where, self.column) if text]
-        named = {name for text in texts for name in _outside_coalesce(self.table, text)}
+        named = {name for text in texts for name in outside_coalesce(self.table, text)}
         if self.on or self.days is not None:
             named.add(str(self.dated_by))
         return frozenset(named - {AS_OF})
@@ -326,88 +319,6 @@ class OnlyIf(Measure):
 
 
 @dataclass(frozen=True)
-class FeedAge(Measure):
-    """Days since a table's first row, of whichever account, as known: how far back its feed reaches."""
-
-    table: str
-
-    def before(self, days: int) -> FeedAge:
-        """Return itself: the feed is as old as it is."""
-        raise AssertionError(f"the age of a feed is not moved {days} days back")
-
-
-@dataclass(frozen=True)
-class Series(Measure):
-    """A measure in several windows of one length, and which of them account and feeds lived through."""
-
-    of: Measure
-    windows: int
-    length: int
-
-    def __post_init__(self) -> None:
-        if self.of.kind in {"text", "date"}:
-            raise wrong(f"a series of windows is taken of numbers; this measure holds {self.of.kind}.")
-
-    @property
-    def taken(self) -> tuple[Measure, ...]:
-        """The measure in each window, the latest first."""
-        return tuple(self.of.before(self.length * k) for k in range(self.windows))
-
-    @property
-    def lived_days(self) -> tuple[int, ...]:
-        """Days that account and feeds must reach back for each window to count, the latest first."""
-        return tuple(self.length * (k + 1) for k in range(self.windows))
-
-    @property
-    def ages(self) -> tuple[Measure, ...]:
-        """How long the account exists, and how far back the tables reach that windows look at."""
-        windowed = dict.fromkeys(leaf.table for leaf in leaves(self.of) if leaf.days is not None)
-        return (TENURE, *(FeedAge(table) for table in windowed if SCHEMAS[table].happened))
-
-    @property
-    def children(self) -> tuple[Measure, ...]:
-        """The windows, and what says which of them count."""
-        return (*self.taken, *self.ages)
-
-    def before(self, days: int) -> Measure:
-        """Return the same measure as of `days` earlier."""
-        raise wrong(f"a series of windows cannot itself be moved {days} days back; move what it is made of.")
-
-
-class OwnPast(Series):
-    """The average of the measure's previous windows that account and feeds both lived through."""
-
-    @property
-    def taken(self) -> tuple[Measure, ...]:
-        """The measure in each previous window, the latest first."""
-        return tuple(self.of.before(self.length * k) for k in range(1, self.windows + 1))
-
-    @property
-    def lived_days(self) -> tuple[int, ...]:
-        """Days that account and feeds must reach back for each window to count, the latest first."""
-        return tuple(self.length * (k + 1) for k in range(1, self.windows + 1))
-
-
-class Slope(Series):
-    """Least-squares slope of the measure over its windows, a window; null unless all were lived through."""
-
-    @property
-    def weights(self) -> tuple[float, ...]:
-        """What each window is multiplied with, the latest first; they add up to nothing."""
-        middle = (self.windows - 1) / 2
-        spread = sum((k - middle) ** 2 for k in range(self.windows))
-        return tuple((middle - k) / spread for k in range(self.windows))
-
-
-class Streak(Series):
-    """How many windows in a row, from the latest back, the measure was above zero and was lived through."""
-
-
-class Spread(Series):
-    """Standard deviation of the measure over its windows; null unless all were lived through."""
-
-
-@dataclass(frozen=True)
 class Root(Measure):
     """Square root; of what is below zero by rounding, zero."""
 
@@ -472,85 +383,9 @@ def leaves(measure: Measure) -> Iterator[Rows]:
         yield from leaves(child)
 
 
-def feeds(measure: Measure) -> Iterator[str]:
-    """Walk the tables whose age a measure depends on."""
-    if isinstance(measure, FeedAge):
-        yield measure.table
-    for child in measure.children:
-        yield from feeds(child)
-
-
 def holds_peers(measure: Measure) -> bool:
     """Whether a position among peers is anywhere in a measure."""
     return isinstance(measure, Peers) or any(holds_peers(child) for child in measure.children)
-
-
-def wrong(message: str) -> DefinitionError:
-    """Return a DefinitionError that starts with the file and line of the definition, where there is one."""
-    frame = sys._getframe(1)  # noqa: SLF001 (the only way to say where a definition was written)
-    room = Path(__file__).parent
-    while frame.f_back is not None and (
-        Path(frame.f_code.co_filename).parent == room
-        or frame.f_code.co_filename.startswith("<")
-        or frame.f_globals.get("__name__") == "dataclasses"
-    ):
-        frame = frame.f_back
-    path = Path(frame.f_code.co_filename)
-    return DefinitionError(f"{path.parent.name}/{path.name}:{frame.f_lineno}: {message}")
-
-
-@dataclass(frozen=True)
-class Parsed:
-    """A checked expression over one table, and the kind of its value."""
-
-    tree: exp.Expr
-    kind: Kind | None
-
-
-def parsed(table: str, text: str, place: str) -> Parsed:
-    """Parse an expression over a table's columns and as_of. Raises: DefinitionError."""
-    try:
-        return _parse(table, text)
-    except ConditionError as error:
-        raise wrong(f"{place}: {error}") from error
-
-
-@lru_cache(maxsize=4096)
-def _parse(table: str, text: str) -> Parsed:
-    columns: dict[str, Kind] = {c.name: _KINDS[c.type] for c in SCHEMAS[table].columns}
-    tree, kind = read_expression(text, columns | {AS_OF: "date"}, table)
-    return Parsed(tree, kind)
-
-
-@lru_cache(maxsize=4096)
-def columns_of(table: str, text: str) -> frozenset[str]:
-    """Return the columns (and `as_of`) an expression names."""
-    return frozenset(node.name for node in _parse(table, text).tree.find_all(exp.Column))
-
-
-def _outside_coalesce(table: str, text: str) -> frozenset[str]:
-    tree = _parse(table, text).tree
-    return frozenset(
-        node.name for node in tree.find_all(exp.Column) if node.find_ancestor(exp.Coalesce) is None
-    )
-
-
-def is_whole(value: object) -> bool:
-    """Tell whether a value is a whole number; True and False are none."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _check_values(table: str, text: str, place: str) -> None:
-    """Refuse a comparison with a value its column can never have: it would be silently false."""
-    lists = {column.name: column.values for column in SCHEMAS[table].columns if column.values}
-    for node in parsed(table, text, place).tree.find_all(exp.EQ, exp.NEQ, exp.In):
-        named = [column.name for column in node.find_all(exp.Column) if column.name in lists]
-        for literal in node.find_all(exp.Literal) if named else ():
-            if literal.is_string and literal.name not in lists[named[0]]:
-                raise wrong(
-                    f"{place}: {table}.{named[0]} is never {literal.name!r}."
-                    f"{did_you_mean(literal.name, lists[named[0]])}"
-                )
 
 
 def as_measure(value: Measure | float) -> Measure:
@@ -560,7 +395,3 @@ def as_measure(value: Measure | float) -> Measure:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise wrong(f"{value!r} is neither a measure nor a number.")
     return Constant(value)
-
-
-TENURE = DaysSince(Rows("largest", "accounts", "created_at"))
-"""Days since the account exists."""

@@ -14,10 +14,12 @@ import pyarrow as pa
 from lifecycle_ml.matrix.aggregates import unstamp
 from lifecycle_ml.matrix.arithmetic import Calculator
 from lifecycle_ml.matrix.compiled import place, text_of
+from lifecycle_ml.matrix.definition import EVENTS
 from lifecycle_ml.matrix.facts import Array, Cuts, FactSet, Look, fact_sets
 from lifecycle_ml.matrix.kept import KeptTiles
-from lifecycle_ml.matrix.nodes import EVENTS, ORDERED, FeedAge, Measure, Rows, feeds, leaves
+from lifecycle_ml.matrix.nodes import ORDERED, Measure, Rows, leaves
 from lifecycle_ml.matrix.question import OWN, answer_question
+from lifecycle_ml.matrix.series import FeedAge, feeds
 from lifecycle_ml.matrix.spine import own_rows, rolled_up
 from lifecycle_ml.matrix.windows import Snapshots, Taken, Tiles, Values
 from lifecycle_ml.tables.schema import SCHEMAS

@@ -15,7 +15,8 @@ from lifecycle_ml.errors import ConfigError, TableError
 from lifecycle_ml.matrix.build import build_matrix
 from lifecycle_ml.matrix.examples import IDS, TABLES, Example, Expectation, Value
 from lifecycle_ml.matrix.feature import USUAL, FeatureSet
-from lifecycle_ml.matrix.nodes import Arithmetic, Measure, Peers, Root, Series, holds_peers
+from lifecycle_ml.matrix.nodes import Arithmetic, Measure, Peers, Root, holds_peers
+from lifecycle_ml.matrix.series import Series
 from lifecycle_ml.matrix.text_tables import shaped
 from lifecycle_ml.tables.rules import RULES
 from lifecycle_ml.tables.schema import KNOWN_AT, SCHEMAS, TableSchema

@@ -14,9 +14,11 @@ import pandas as pd
 from lifecycle_ml.errors import LifecycleError
 from lifecycle_ml.matrix.aggregates import aggregate_rows, feed_ages
 from lifecycle_ml.matrix.compiled import ask, place
+from lifecycle_ml.matrix.definition import EVENTS
 from lifecycle_ml.matrix.events import aggregate_events, cut_into_segments
 from lifecycle_ml.matrix.expressions import Evaluator, feed_column
-from lifecycle_ml.matrix.nodes import EVENTS, Measure, Rows, feeds, leaves
+from lifecycle_ml.matrix.nodes import Measure, Rows, leaves
+from lifecycle_ml.matrix.series import feeds
 from lifecycle_ml.matrix.spine import own_rows, rolled_up
 from lifecycle_ml.tables.source import Tables
 

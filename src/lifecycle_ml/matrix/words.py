@@ -15,16 +15,12 @@ from lifecycle_ml.matrix.nodes import (
     DaysSince,
     Measure,
     OnlyIf,
-    OwnPast,
     Peers,
     Root,
     Rows,
-    Series,
-    Slope,
-    Spread,
-    Streak,
     YesNo,
 )
+from lifecycle_ml.matrix.series import OwnPast, Series, Slope, Spread, Streak
 from lifecycle_ml.tables.schema import SCHEMAS
 
 _VERBS = {
