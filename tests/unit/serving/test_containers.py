@@ -45,6 +45,15 @@ def test_the_image_runs_as_a_user_without_rights():
     assert "RUN" not in names[names.index("USER") :]
 
 
+def test_both_stages_stand_on_one_release_of_python_that_is_named_once():
+    """A tag that moves would make another image of the same commit; two could make a mixture."""
+    bases = [rest.split()[0] for name, rest in instructions() if name == "FROM"]
+    (base,) = [rest for name, rest in instructions() if name == "ARG"]
+
+    assert set(bases) == {"${BASE}"}
+    assert re.fullmatch(r"BASE=python:3\.\d+\.\d+-slim-[a-z]+", base)
+
+
 def test_the_image_says_whether_it_is_well_and_starts_a_command_there_is():
     """The health check asks a route there is; the entry point gets a command there is."""
     told = dict(instructions())
@@ -62,6 +71,112 @@ def test_packages_of_the_image_are_those_of_the_lock():
     assert all("--no-deps" in line for line in installs)
     assert "--require-hashes" in installs[0]
     assert re.search(r"^psycopg-binary==", (ROOT / "requirements.lock").read_text("utf-8"), re.MULTILINE)
+
+
+def _texts(value):
+    return isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
+
+
+def _each(pattern):
+    """Whether something is a list of texts of one form."""
+    return lambda value: _texts(value) and all(re.fullmatch(pattern, each) for each in value)
+
+
+def _one(pattern):
+    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
+def _mapping(**shapes):
+    """Whether something is a mapping with some of these keys, each as it must be."""
+    return lambda value: (
+        isinstance(value, dict)
+        and bool(value)
+        and value.keys() <= shapes.keys()
+        and all(shapes[key](each) for key, each in value.items())
+    )
+
+
+def _flag(value):
+    return isinstance(value, bool)
+
+
+DURATION = _one(r"(\d+(us|ms|s|m|h))+")
+CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
+SHAPES = {
+    "image": _one(r"[a-z0-9./-]+(:[\w.-]+)?"),
+    "build": _mapping(context=_one(".+"), dockerfile=_one(".+")),
+    "entrypoint": _texts,
+    "command": _texts,
+    "environment": lambda value: isinstance(value, dict) and all(isinstance(v, str) for v in value.values()),
+    "volumes": _each(r"(\$\{\w+:-[^}]+\}|[\w.-]+):/[^:]*(:ro)?"),
+    "ports": _each(r"([\d.]+:)?\d+:\d+"),
+    "depends_on": lambda value: all(
+        each.keys() <= {"condition", "restart", "required"} and each["condition"] in CONDITIONS
+        for each in value.values()
+    ),
+    "healthcheck": _mapping(
+        test=lambda value: _texts(value) and value[0] in {"CMD", "CMD-SHELL", "NONE"},
+        interval=DURATION,
+        timeout=DURATION,
+        start_period=DURATION,
+        retries=lambda value: isinstance(value, int) and value > 0,
+        disable=_flag,
+    ),
+    "restart": _one(r"no|always|on-failure(:\d+)?|unless-stopped"),
+    "profiles": _each(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+"),
+    "stop_grace_period": DURATION,
+    "read_only": _flag,
+    "tmpfs": _each(r"/.+"),
+    "cap_drop": _each(r"[A-Z_]+"),
+    "security_opt": _each(r"[\w-]+:[\w-]+"),
+}
+"""What we use of a service, in the forms of the Compose Specification (its schema/compose-spec.json)."""
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_the_shape_of_the_compose_specification(name):
+    """A key that is none, or a value of another form, would be found when somebody starts it."""
+    service = SERVICES[name]
+
+    assert re.fullmatch(r"[a-zA-Z0-9._-]+", name)
+    assert [key for key, value in service.items() if key not in SHAPES or not SHAPES[key](value)] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("depends_on", {"postgres": {"condition": "healthy"}}),
+        ("healthcheck", {"test": ["CMD", "x"], "interval": "10 seconds"}),
+        ("healthcheck", {"tests": ["CMD", "x"]}),
+        ("ports", ["8000"]),
+        ("restart", "sometimes"),
+        ("read_only", "yes"),
+        ("environment", ["A=b"]),
+        ("volumes", ["store"]),
+        ("command", "run"),
+    ],
+)
+def test_another_shape_is_none(key, value):
+    """The check above tells a wrong form from a right one."""
+    assert not SHAPES[key](value)
+
+
+def test_the_file_has_only_what_compose_knows_and_asks_for_what_it_needs():
+    """Of the top-level keys three; what is taken from outside has a default or is demanded."""
+    text = re.sub(r"(?m)^\s*#.*$", "", (ROOT / "serving" / "compose.yaml").read_text("utf-8"))
+    extra = {key for key in COMPOSE if not key.startswith("x-")}
+
+    assert extra == {"name", "services", "volumes"}
+    assert re.fullmatch(r"[a-z0-9][a-z0-9_-]*", COMPOSE["name"])
+    assert re.findall(r"\$(?!\{[A-Z_]+:[?-])", text) == []
+
+
+def test_images_of_others_are_of_one_release():
+    """A major version alone moves; `latest` is none."""
+    theirs = [service["image"] for service in SERVICES.values() if service["image"] != "lifecycle"]
+
+    assert theirs
+    assert all(re.search(r":\d+\.\d+", image) for image in theirs)
 
 
 def test_there_is_the_service_its_store_and_mlflow():
