@@ -15,13 +15,15 @@ from lifecycle_ml.matrix.aggregates import unstamp
 from lifecycle_ml.matrix.arithmetic import Calculator
 from lifecycle_ml.matrix.compiled import place, text_of
 from lifecycle_ml.matrix.definition import EVENTS
-from lifecycle_ml.matrix.facts import Array, Cuts, FactSet, Look, fact_sets
+from lifecycle_ml.matrix.distinct import Values
+from lifecycle_ml.matrix.facts import Array, Cuts, FactSet, Look, fact_sets, numbered
 from lifecycle_ml.matrix.kept import KeptTiles
 from lifecycle_ml.matrix.nodes import ORDERED, Measure, Rows, leaves
 from lifecycle_ml.matrix.question import OWN, answer_question
 from lifecycle_ml.matrix.series import FeedAge, feeds
+from lifecycle_ml.matrix.snapshots import Snapshots
 from lifecycle_ml.matrix.spine import own_rows, rolled_up
-from lifecycle_ml.matrix.windows import Snapshots, Taken, Tiles, Values
+from lifecycle_ml.matrix.windows import Taken, Tiles
 from lifecycle_ml.tables.schema import SCHEMAS
 from lifecycle_ml.tables.source import Tables
 
@@ -169,11 +171,11 @@ def _asked(
     """
     segments = place(tables, "fact_segments", cuts.frame())
     accounts = tables.backend.table("fact_accounts")
-    look = Look(cuts.everything, midnights, tables.versioned(facts.table))
+    look = Look(cuts.everything, midnights, tables.versioned(facts.table), _looked_at_by_most(tables))
 
     def question() -> ibis.Table:
         placed = facts.placed(tables[facts.table], accounts, segments, look)
-        return facts.question(placed) if column is None else facts.values(placed, column)
+        return numbered(facts.question(placed) if column is None else facts.values(placed, column), accounts)
 
     if held is None:
         text = text_of(tables, (facts, column, look), question)
@@ -193,6 +195,14 @@ def _asked(
         answer = connection.sql(f"SELECT * FROM fact_tiles WHERE account >= {low} AND account < {high}")
         yield answer.to_arrow_table(), snapshots.of_accounts(int(low), int(high))
     connection.execute("DROP TABLE fact_tiles")
+
+
+def _looked_at_by_most(tables: Tables) -> bool:
+    """Whether the accounts looked at are most of those there are."""
+    asked, there = tables.backend.con.execute(
+        "SELECT (SELECT count(*) FROM fact_accounts), (SELECT count(DISTINCT account_id) FROM accounts)"
+    ).fetchall()[0]
+    return bool(2 * asked >= there)
 
 
 def _decoded(taken: Taken, leaf: Rows, snapshots: Snapshots) -> Array:
