@@ -12,7 +12,7 @@ import pyarrow as pa
 from companies import companies
 from hypothesis import strategies as st
 
-from lifecycle_ml.tables.engine import fetch_arrow
+from lifecycle_ml.tables.fetch import fetch_arrow
 from lifecycle_ml.tables.schema import KNOWN_AT, SCHEMAS, Type
 from lifecycle_ml.tables.source import Tables
 

@@ -20,7 +20,8 @@ from lifecycle_ml.errors import TableError
 from lifecycle_ml.matrix.build import active_accounts, build_matrix, customers
 from lifecycle_ml.matrix.compiled import ask, place
 from lifecycle_ml.tables.clock import cut
-from lifecycle_ml.tables.engine import fetch, tables_on
+from lifecycle_ml.tables.engine import tables_on
+from lifecycle_ml.tables.fetch import fetch
 from lifecycle_ml.tables.source import tables_from_frames
 from lifecycle_ml.workspace import load_workspace
 

@@ -15,7 +15,8 @@ from test_no_look_ahead import DELAYS, random_companies
 
 from lifecycle_ml.errors import TableError
 from lifecycle_ml.matrix.build import active_accounts, build_matrix, customers
-from lifecycle_ml.tables.engine import fetch, tables_on
+from lifecycle_ml.tables.engine import tables_on
+from lifecycle_ml.tables.fetch import fetch
 from lifecycle_ml.tables.source import tables_from_frames
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("postgres")]

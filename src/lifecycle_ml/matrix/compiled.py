@@ -15,7 +15,7 @@ import ibis.expr.operations as ops
 import pandas as pd
 import pyarrow as pa
 
-from lifecycle_ml.tables.engine import fetch
+from lifecycle_ml.tables.fetch import fetch
 from lifecycle_ml.tables.source import Tables
 
 MOST = 256

@@ -13,7 +13,7 @@ from lifecycle_ml.conditions.translate import to_ibis
 from lifecycle_ml.matrix.compiled import ask, place
 from lifecycle_ml.matrix.measures import IN_FORCE
 from lifecycle_ml.tables.clock import as_known
-from lifecycle_ml.tables.engine import fetch
+from lifecycle_ml.tables.fetch import fetch
 from lifecycle_ml.tables.schema import SCHEMAS
 from lifecycle_ml.tables.source import Tables
 

@@ -14,7 +14,7 @@ from lifecycle_ml.matrix.measures import IN_FORCE
 from lifecycle_ml.outcomes.labels import known_through, label_column, label_rolling
 from lifecycle_ml.outcomes.recipe import RenewalLabel
 from lifecycle_ml.tables.clock import as_known
-from lifecycle_ml.tables.engine import fetch
+from lifecycle_ml.tables.fetch import fetch
 from lifecycle_ml.tables.schema import SCHEMAS
 
 if TYPE_CHECKING:

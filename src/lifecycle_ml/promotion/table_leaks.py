@@ -12,7 +12,7 @@ import pandas as pd
 
 from lifecycle_ml.models.horizons import RENEWAL
 from lifecycle_ml.promotion.leaks import FEWEST_EVENTS, OUTCOME_WORDS, Suspect
-from lifecycle_ml.tables.engine import fetch
+from lifecycle_ml.tables.fetch import fetch
 from lifecycle_ml.tables.schema import SCHEMAS, TableSchema, Type
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 
+from lifecycle_ml.tables.fetch import fetch_arrow
 from lifecycle_ml.tables.schema import SCHEMAS, TableSchema, Type
 
 if TYPE_CHECKING:
@@ -84,8 +85,6 @@ def _no_instant() -> Any:
 
 def _materialised(engine: Any, tables: Mapping[str, ibis.Table]) -> ibis.BaseBackend:
     """Copy the tables into a DuckDB of their own, so that nothing cut away can be reached from there."""
-    from lifecycle_ml.tables.engine import fetch_arrow
-
     backend = ibis.duckdb.connect()
     for name, table in tables.items():
         backend.con.register("arriving", fetch_arrow(engine, table))
