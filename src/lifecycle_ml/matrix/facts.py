@@ -130,6 +130,8 @@ class Look:
     """Whether everybody looks at midnights, so that days are fine enough for what was late."""
     versioned: bool
     """Whether rows of the table were replaced by later versions."""
+    everybody: bool
+    """Whether most accounts look: rows are grouped by id then, and only tiles are given numbers."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ class FactSet:
         return {column: tuple(leaves) for column, leaves in found.items()}
 
     def question(self, placed: ibis.Table) -> ibis.Table:
-        """Return the tiles of what `placed` gives: account, segment, when seen, and each partial.
+        """Return the tiles of what `placed` gives: whose they are, segment, when seen, and each partial.
 
         When seen: known, superseded and appears, instants that are null for what was on time; those that
         cannot be anything else are left out.
@@ -166,7 +168,7 @@ class FactSet:
     def values(self, placed: ibis.Table, column: str) -> ibis.Table:
         """Return every value of a column, its tiles as bits.
 
-        account, counted (the value), when seen, word; and for each condition of `conditions(column)` the
+        Whose it is, counted (the value), when seen, word; and for each condition of `conditions(column)` the
         segments of that word (bits) in which a fact with that value fulfils it.
         """
         valued = placed.mutate(counted=countable(self.expression(placed, column)))
@@ -219,15 +221,17 @@ class FactSet:
         return combine(what, value, condition, dated)
 
     def placed(self, table: ibis.Table, accounts: ibis.Table, segments: ibis.Table, look: Look) -> ibis.Table:
-        """Give facts that lie in any window their account's number, segment, and when they can be seen."""
+        """Give facts that lie in any window their segment, and when they can be seen.
+
+        Where not `everybody` looks, the others' facts are left out and accounts have their numbers already.
+        """
         day = table[self.dated_by].cast("date").delta(ibis.date("1970-01-01"), unit="day")
         days = table.mutate(fact_day=day)
         if look.everything:
             first = segments.cut_day.min().as_scalar()
             days = days.mutate(fact_day=ibis.greatest(days.fact_day, first))
-        placed = days.inner_join(accounts, "account_id").inner_join(
-            segments, days.fact_day == segments.cut_day
-        )
+        looked_at = days if look.everybody else days.inner_join(accounts, "account_id")
+        placed = looked_at.inner_join(segments, looked_at.fact_day == segments.cut_day)
         seen = {
             "known": ibis.ifelse(
                 placed.known_at <= placed.cut_ends,
@@ -245,6 +249,13 @@ class FactSet:
             appears = placed[happened].cast("timestamp").truncate("D") + ibis.interval(days=1)
             seen["appears"] = ibis.ifelse(appears > placed.cut_ends, appears, ibis.null("timestamp"))
         return placed.mutate(**seen)
+
+
+def numbered(tiles: ibis.Table, accounts: ibis.Table) -> ibis.Table:
+    """Return tiles with the number of their account instead of its id, without those nobody looks at."""
+    if "account_id" not in tiles.columns:
+        return tiles
+    return tiles.inner_join(accounts, "account_id").drop("account_id").rename(account="account_number")
 
 
 def fact_sets(leaves: Iterable[Rows]) -> tuple[FactSet, ...]:
@@ -279,4 +290,6 @@ def _never_null(leaf: Rows) -> bool:
 def _keys(placed: ibis.Table) -> dict[str, Any]:
     """Return what tiles are grouped by beside their place: whose they are, and when they can be seen."""
     seen = {name: placed[name] for name in SEEN if name in placed.columns}
-    return {"account": placed.account_number, **seen}
+    if "account_number" in placed.columns:
+        return {"account": placed.account_number, **seen}
+    return {"account_id": placed.account_id, **seen}

@@ -186,3 +186,21 @@ def test_customers_have_recurring_arr_as_known_then(small):
     assert customers(tables, []).empty
     with pytest.raises(ValueError, match="lies before as_of 2024-03-01"):
         customers(tables, [before, on], known_at=small.instant.fromisoformat("2024-02-29"))
+
+
+def test_an_account_reads_the_same_alone_and_among_all(small):
+    """Facts are grouped before or after the accounts are picked, whichever is less; late ones among them."""
+    names = [f"N{number}" for number in range(5)]
+    accounts = "\n".join(f"{name} | 2023-01-01" for name in names)
+    events = "\n".join(
+        f"{name} | 2024-02-{10 + day} | u{day % 3} | 2024-0{2 + day % 2}-{12 + day}"
+        for number, name in enumerate(names)
+        for day in range(number + 3)
+    )
+    tables = small.company(accounts=f"account_id | created_at\n{accounts}", usage_events=USAGE + events)
+    features = features_of(events=EVENTS, users=distinct("usage_events", "user_id", days=56))
+    dates = ["2024-03-01", "2024-03-15"]
+    everybody = build_matrix(tables, features, small.spine_of(dates, names))
+    alone = [build_matrix(tables, features, small.spine_of(dates, [name])) for name in names]
+    pd.testing.assert_frame_equal(everybody, pd.concat(alone, ignore_index=True))
+    assert everybody["users"].max() == 3
