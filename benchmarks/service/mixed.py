@@ -5,6 +5,8 @@
 Four clients ask in turn for scores (one and 200), lists, the queue and what-ifs, and complete actions, on a
 copy of the demo company. Meanwhile `lifecycle score` publishes again and again: with the same bag promoted
 under another digest, with a broken bundle promoted (the champion before it serves), and with the first one.
+Each publication is asked about before the next one is made. `tests/functional/test_service_under_load.py`
+puts the same load on for some seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -34,7 +36,10 @@ from lifecycle_ml.models.bundle import load
 from lifecycle_ml.workspace import standard_root
 
 CLIENTS = 4
+KINDS = 8
+"""Kinds of calls a client makes in turn."""
 PATIENCE = 120.0
+PUBLISHED = "published"
 SETTLES = 0.34
 """Share of the time after which memory should grow no more: caches are full, libraries loaded."""
 
@@ -49,9 +54,14 @@ class Seen:
     """By publication the digests its accounts were scored with: one each."""
     memory: list[tuple[float, int]] = field(default_factory=list)
     """Seconds since the start, and bytes the service holds."""
-    nightly: Counter[int] = field(default_factory=Counter)
-    """Exit codes of the runs that published meanwhile."""
+    runs: Counter[str] = field(default_factory=Counter)
+    """What became of the runs meanwhile: published, or why not."""
     lock: Lock = field(default_factory=Lock)
+
+    @property
+    def broken(self) -> dict[str, int]:
+        """Return how many calls of each kind met a fault of ours."""
+        return {f"{path} {status}": n for (path, status), n in self.statuses.items() if status >= 500}
 
     def growth(self, seconds: float) -> float:
         """Return how much larger the median of the last third is than that of the second."""
@@ -65,39 +75,47 @@ class Seen:
 def mixed(demo: Path, report: Report, seconds: float) -> Seen:
     """Run the load and say what was seen."""
     with copy_of(demo) as company, lifecycle(company, standard_root()) as server:
-        seen = put_load(server, company, seconds)
-    broken = {f"{path} {status}": count for (path, status), count in seen.statuses.items() if status >= 500}
-    calls, nightly = sum(seen.statuses.values()), dict(seen.nightly)
+        seen = put_load(server, company, seconds, score_again)
     found = {
         "part": "mixed",
         "seconds": seconds,
-        "calls": calls,
+        "calls": seen.statuses.total(),
         "statuses": {f"{path} {status}": count for (path, status), count in sorted(seen.statuses.items())},
-        "broken": broken,
+        "broken": seen.broken,
         "torn": seen.torn[:5],
         "publications": len(seen.models),
         "digests": len(set().union(*seen.models.values())) if seen.models else 0,
-        "nightly": nightly,
+        "runs": dict(seen.runs),
         "memory_mib": [round(size / 2**20) for _, size in seen.memory[:: max(1, len(seen.memory) // 10)]],
         "growth": round(seen.growth(seconds), 4),
         "load": os.getloadavg()[0],
     }
     report.keep(found)
     print(json.dumps(found, indent=1))
-    met = not broken and not seen.torn and seen.growth(seconds) < 0.05 and set(nightly) == {0}
+    met = not seen.broken and not seen.torn and seen.growth(seconds) < 0.05 and set(seen.runs) == {PUBLISHED}
     print(f"mixed    no 5xx, no torn answer, memory flat: {'reached' if met else 'MISSED'}")
     return seen
 
 
-def put_load(server: Server, company: Path, seconds: float) -> Seen:
-    """Ask from several threads, publish and promote, and watch memory, for so many seconds."""
+def put_load(
+    server: Server,
+    company: Path,
+    seconds: float,
+    publish: Callable[[Path], str],
+    turns: int | None = None,
+) -> Seen:
+    """Ask from several threads, promote and publish, and watch memory, for so many seconds.
+
+    `publish` makes a publication with the champion there is, and returns PUBLISHED or why it did not.
+    `turns`: all ends when so many were made, if that is earlier.
+    """
     seen, done = Seen(), Event()
     with ThreadPoolExecutor(CLIENTS + 1) as pool:
         began = time.perf_counter()
         asking = [pool.submit(_ask, server, number, seen, done) for number in range(CLIENTS)]
-        publishing = pool.submit(_publish, company, seen, done)
+        publishing = pool.submit(_publish, company, seen, done, publish, turns)
         process = psutil.Process(server.pid)
-        while time.perf_counter() - began < seconds:
+        while time.perf_counter() - began < seconds and not publishing.done():
             seen.memory.append((time.perf_counter() - began, process.memory_info().rss))
             time.sleep(min(1.0, seconds / 30))
         done.set()
@@ -112,12 +130,12 @@ def _ask(server: Server, number: int, seen: Seen, done: Event) -> None:
         turn = number
         while not done.is_set():
             turn += 1
-            kind = turn % 8
+            kind = turn % KINDS
             if kind == 7:
                 _complete(client, f"{number}-{turn}", seen)
             elif kind == 6:
                 changes = [{"feature": "active_users_28d", "value": turn % 40}]
-                _told(client.post("/v1/what-if", json={"account_id": ids[number], "changes": changes}), seen)
+                _told(client.post("/v1/what-if", json={"account_id": ids[0], "changes": changes}), seen)
             elif kind in (4, 5):
                 path = "/v1/accounts?limit=50" if kind == 4 else "/v1/actions?limit=50"
                 _told(client.get(path), seen)
@@ -158,8 +176,10 @@ def _whole(answer: dict[str, Any], seen: Seen) -> None:
             seen.torn.append(f"publication {answer['publication_id']}: {sorted(moments)}, {sorted(known)}")
 
 
-def _publish(company: Path, seen: Seen, done: Event) -> None:
-    """Promote and publish in turn."""
+def _publish(
+    company: Path, seen: Seen, done: Event, publish: Callable[[Path], str], turns: int | None
+) -> None:
+    """Promote and publish in turn, and let every client ask everything in between."""
     bundles = company / "out" / "bundles"
     pointer = bundles / "churn.json"
     first = json.loads(pointer.read_text("utf-8"))
@@ -167,17 +187,23 @@ def _publish(company: Path, seen: Seen, done: Event) -> None:
     third = {"digest": twin(bundles, first["digest"], 3), "version": "3", "previous": second}
     (bundles / third["digest"].removeprefix("sha256:") / "member-00.txt").write_text("half a mem")
     champions = (second, third, first)
+    turn = 0
+    while not done.is_set() and turn != turns:
+        point_to(pointer, champions[turn % 3])
+        turn += 1
+        seen.runs[publish(company)] += 1
+        asked = seen.statuses.total()
+        while seen.statuses.total() < asked + CLIENTS * KINDS and not done.wait(0.05):
+            pass
+
+
+def score_again(company: Path) -> str:
+    """Publish as a nightly run does; return PUBLISHED, or what it said."""
     command = [str(Path(sys.executable).with_name("lifecycle")), "score", "--as-of", "2026-07-01"]
     command += ["--workspace", str(standard_root())]
     environ = {**os.environ, **demo_environ(company)}
-    turn = 0
-    while not done.is_set():
-        point_to(pointer, champions[turn % 3])
-        turn += 1
-        run = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-        seen.nightly[run.returncode] += 1
-        if run.returncode:
-            seen.torn.append(f"lifecycle score: {run.stderr[-300:]}")
+    run = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    return f"{run.returncode}: {run.stderr[-300:]}" if run.returncode else PUBLISHED
 
 
 def twin(bundles: Path, digest: str, number: int) -> str:
