@@ -7,27 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lifecycle_ml.actions.action import Action
 from lifecycle_ml.actions.ledger import ActionError, Assign, Complete, Dismiss, Snooze, apply_word
+from open_action import open_action
 
 NOW = datetime.fromisoformat("2026-06-01T09:00")
-ACTION = Action(
-    action_id="act_1",
-    account_id="A",
-    playbook="champion_left_red",
-    step="find_successor",
-    title="Ask who takes over",
-    owner_role="csm",
-    owner="Dana",
-    opened_at=NOW,
-    due_at=NOW + timedelta(days=2),
-    why="the champion left",
-    escalates_to="cs_lead",
-    escalates_at=NOW + timedelta(days=3),
-    status="open",
-    arr_kept_per_hour=100.0,
-    hours=1.0,
-)
+ACTION = open_action(NOW)
 
 
 def test_completing_ends_the_action_with_its_note():

@@ -6,36 +6,21 @@ import csv
 import io
 import json
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pytest
 
-from lifecycle_ml.actions.action import Action, ActionEvent
+from lifecycle_ml.actions.action import ActionEvent
 from lifecycle_ml.cli.deliver import deliver
 from lifecycle_ml.cli.queue import write_queue
 from lifecycle_ml.errors import ConfigError
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.store.outbox import Outbox
 from lifecycle_ml.store.store import Store
+from open_action import open_action
 
 NOW = datetime(2026, 6, 30, 2)
-ACTION = Action(
-    action_id="act_1",
-    account_id="A-1",
-    playbook="champion_left_red",
-    step="find_successor",
-    title="=Ask who takes over",
-    owner_role="csm",
-    owner="Dana",
-    opened_at=NOW,
-    due_at=NOW + timedelta(days=2),
-    why="the champion left",
-    escalates_to="cs_lead",
-    escalates_at=NOW + timedelta(days=3),
-    status="open",
-    arr_kept_per_hour=100.0,
-    hours=1.0,
-)
+ACTION = open_action(NOW, account_id="A-1", title="=Ask who takes over")
 
 
 @pytest.fixture
