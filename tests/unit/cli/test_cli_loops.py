@@ -6,9 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
-
-from lifecycle_ml.cli.app import app
+from two_tables import lines_of, revenue_of
 
 MANY = 40
 
@@ -16,42 +14,19 @@ MANY = 40
 @pytest.fixture
 def shown(tmp_path: Path):
     """Call the command on forty customers; of the twenty that partners brought ten do not fit."""
-    tables = tmp_path / "tables"
-    tables.mkdir()
     accounts = ["account_id,created_at,acquisition_channel,icp_fit"]
     contracts = ["contract_id,account_id,starts_on,arr"]
     for number in range(MANY):
         channel, fit = ("web", 0.8) if number < MANY // 2 else ("partner", 0.2 if number % 2 else 0.8)
         accounts.append(f"A{number},2024-01-01,{channel},{fit}")
         contracts.append(f"C{number},A{number},2024-01-01,1200")
-    (tables / "accounts.csv").write_text("\n".join(accounts) + "\n", encoding="utf-8")
-    (tables / "contracts.csv").write_text("\n".join(contracts) + "\n", encoding="utf-8")
-    sources = tmp_path / "workspace" / "features" / "sources"
-    sources.mkdir(parents=True)
-    for name in ("accounts", "contracts"):
-        (sources / f"{name}.sql").write_text(f"SELECT * FROM {name}", encoding="utf-8")
-
-    def call(*words: str):
-        return CliRunner().invoke(
-            app,
-            [
-                "revenue",
-                "--loops",
-                "--workspace",
-                str(tmp_path / "workspace"),
-                "--as-of",
-                "2025-01-01",
-                *words,
-            ],
-            env={"LIFECYCLE_SOURCE_URL": str(tables)},
-        )
-
-    return call
+    tables = ("\n".join(lines) + "\n" for lines in (accounts, contracts))
+    return revenue_of(tmp_path, *tables, "--loops", "--as-of", "2025-01-01")
 
 
 def test_questions_findings_and_what_is_lacking_are_printed(shown):
     done = shown()
-    lines = [" ".join(line.replace("│", " ").split()) for line in done.stdout.splitlines()]
+    lines = lines_of(done)
 
     assert done.exception is None, done.output
     assert "For sales: Where do customers who do not fit come from?" in lines

@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from two_tables import lines_of, revenue_of
 
-from lifecycle_ml.cli.app import app
 from lifecycle_ml.errors import ConfigError, TableError
 
 ACCOUNTS = """account_id,created_at,segment,acquisition_channel,acquisition_cost
@@ -28,30 +27,12 @@ C4,C,2023-02-01,2024-04-20,2000
 @pytest.fixture
 def shown(tmp_path: Path):
     """Call `lifecycle revenue` on these tables, with more arguments."""
-    tables = tmp_path / "tables"
-    tables.mkdir()
-    (tables / "accounts.csv").write_text(ACCOUNTS, encoding="utf-8")
-    (tables / "contracts.csv").write_text(CONTRACTS, encoding="utf-8")
-    root = tmp_path / "workspace"
-    sources = root / "features" / "sources"
-    sources.mkdir(parents=True)
-    for name in ("accounts", "contracts"):
-        (sources / f"{name}.sql").write_text(f"SELECT * FROM {name}", encoding="utf-8")
-
-    def call(*words: str):
-        return CliRunner().invoke(
-            app,
-            ["revenue", "--workspace", str(root), "--as-of", "2024-05-01", *words],
-            env={"LIFECYCLE_SOURCE_URL": str(tables)},
-        )
-
-    call.sources = sources
-    return call
+    return revenue_of(tmp_path, ACCOUNTS, CONTRACTS, "--as-of", "2024-05-01")
 
 
 def test_the_books_are_printed_with_their_formulas(shown):
     done = shown()
-    lines = [" ".join(line.replace("│", " ").split()) for line in done.stdout.splitlines()]
+    lines = lines_of(done)
 
     assert done.exception is None, done.output
     # opening, new, reactivation, expansion, of it price, contraction, churn, closing, accounts
@@ -75,7 +56,7 @@ def test_the_books_are_printed_with_their_formulas(shown):
 def test_what_winning_accounts_cost_is_printed_by_channel(shown):
     """750 for two accounts of 1,500 a year: 375 each, back in six months, at half the margin in twelve."""
     for words, payback in (((), "6.0"), (("--gross-margin", "0.5"), "12.0")):
-        lines = [" ".join(line.replace("│", " ").split()) for line in shown(*words).stdout.splitlines()]
+        lines = lines_of(shown(*words))
         assert any(line.startswith(f"web 2 2 375 {payback} 1") for line in lines), lines
         assert any(line.startswith("partner 1 0 unknown unknown 1") for line in lines)
     assert isinstance(shown("--gross-margin", "80").exception, ConfigError)
@@ -104,8 +85,8 @@ def test_books_younger_than_a_year_and_books_without_a_month(shown):
     assert "No contract had recurring revenue at the end of a month" in shown("--as-of", "2023-01-31").stdout
 
 
-def test_without_contracts_it_says_what_is_missing(shown):
-    (shown.sources / "contracts.sql").unlink()
+def test_without_contracts_it_says_what_is_missing(shown, tmp_path):
+    (tmp_path / "workspace" / "features" / "sources" / "contracts.sql").unlink()
     done = shown()
 
     assert isinstance(done.exception, TableError)
