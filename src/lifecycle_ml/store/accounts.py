@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from lifecycle_ml.store.rows import Listed, Sort
+    from lifecycle_ml.store.rows import Listed, Publication, Sort
 
 STREAMED: Final = 1_000
 """Accounts held at a time where all are given out."""
@@ -153,10 +153,17 @@ class Accounts(Access):
         with self._reading() as connection:
             return spoken.told_renewal(connection, account_id, as_of)
 
-    def onboarding_start(self, account_id: str, as_of: date | None = None) -> list[dict[str, Any]]:
-        """Return what must be true before an account's onboarding starts; [] where nobody asks any more."""
+    def onboarding_start(
+        self, account_id: str, as_of: date | None = None, *, among: Publication | None = None
+    ) -> list[dict[str, Any]]:
+        """Return what must be true before an account's onboarding starts; [] where nobody asks any more.
+
+        Of the current publication, of the latest one for `as_of`, or of `among`.
+        """
         with self._reading() as connection:
-            if as_of is None:
+            if among is not None:
+                seen: Publication | None = among
+            elif as_of is None:
                 seen = publishing.current(connection)
             else:
                 seen = publishing.latest_for(connection, as_of)

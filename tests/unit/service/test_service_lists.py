@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from published_company import AS_OF, NOW, company, document
 
+from lifecycle_ml.service.api import examples
 from lifecycle_ml.service.api.models import AccountAnswer, AccountList, ActionList, History, ModelsAnswer
 from lifecycle_ml.store.rows import StoredReading
 
@@ -141,7 +142,27 @@ def test_one_account_is_the_contract_and_its_request_id(client):
     scored = client.post("/v1/score", json={"account_ids": ["A-1042"]}).json()["results"][0]["account"]
 
     AccountAnswer.model_validate_json(response.content)
-    assert response.json() == scored | {"request_id": response.headers["x-request-id"], "budget": None}
+    assert response.json() == scored | {
+        "onboarding_start": [],
+        "request_id": response.headers["x-request-id"],
+        "budget": None,
+    }
+
+
+def test_one_account_says_what_its_onboarding_waits_for(client, store):
+    """Met, unmet with what is missing, and what nobody can tell, of the publication the reading is from."""
+    starts = examples.ACCOUNT_ANSWER["onboarding_start"]
+    later = store.begin(AS_OF + timedelta(days=7), NOW, NOW + timedelta(days=7))
+    store.write_readings(later, company())
+    store.write_onboarding_starts(later, {"A-1042": starts})
+    store.publish(later)
+
+    response = client.get("/v1/accounts/A-1042")
+    assert AccountAnswer.model_validate_json(response.content).onboarding_start[1].met is False
+    assert response.json()["onboarding_start"] == starts
+    assert [one["met"] for one in starts] == [True, False, None]
+    assert client.get("/v1/accounts/A-green").json()["onboarding_start"] == []
+    assert client.get("/v1/accounts/A-1042", params={"as_of": str(AS_OF)}).json()["onboarding_start"] == []
 
 
 def test_ids_with_any_sign_have_an_address(client, store):

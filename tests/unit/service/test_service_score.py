@@ -10,7 +10,7 @@ from published_company import AS_OF, KEYS, NOW
 
 from lifecycle_ml.errors import TableError
 from lifecycle_ml.service.api import examples
-from lifecycle_ml.service.api.models import Problem, ScoreAnswer, ScoredAccount, ScoreQuestion
+from lifecycle_ml.service.api.models import AccountAnswer, Problem, ScoreAnswer, ScoredAccount, ScoreQuestion
 
 
 @pytest.fixture(autouse=True)
@@ -249,6 +249,7 @@ def test_the_documented_examples_are_valid():
     """What the documentation shows works."""
     account = ScoredAccount.model_validate_json(json.dumps(examples.ACCOUNT))
     assert account.account_id == examples.ACCOUNT["account_id"]
+    AccountAnswer.model_validate_json(json.dumps(examples.ACCOUNT_ANSWER))
     ScoreQuestion.model_validate(examples.SCORE_QUESTION)
     Problem.model_validate(examples.PROBLEM)
 

@@ -28,6 +28,7 @@ from lifecycle_ml.store.document import instant_text, splice_live
 from lifecycle_ml.store.rows import LONGEST_ID, AccountFilters, Sort, storable
 
 if TYPE_CHECKING:
+    from lifecycle_ml.store.lists import Answers
     from lifecycle_ml.store.rows import Past
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
@@ -177,19 +178,28 @@ def get_account(
     at: Annotated[Serving, Depends(serving)],
     _caller: Annotated[Caller, Depends(require("read"))],
 ) -> Response:
-    """Return one scored account."""
-    return tagged_response(request, read_account(at, account_id, question.as_of))
+    """Return one scored account, and what must be true before its onboarding starts."""
+    found = _find(at, account_id, question.as_of)
+    starts = at.store.onboarding_start(account_id, among=found.publication)
+    document = splice_live(found.bodies[account_id], found.live(account_id, at.clock()))
+    return tagged_response(request, document[:-1] + b"," + json_bytes({"onboarding_start": starts})[1:])
 
 
-def read_account(at: Serving, account_id: str, as_of: date | None = None) -> bytes:
+def read_account(at: Serving, account_id: str) -> bytes:
     """Return one scored account with its live parts. Raises: ProblemError where there is none."""
+    found = _find(at, account_id, None)
+    return splice_live(found.bodies[account_id], found.live(account_id, at.clock()))
+
+
+def _find(at: Serving, account_id: str, as_of: date | None) -> Answers:
+    """Return what is known of an account that has a reading. Raises: ProblemError where it has none."""
     if not storable(account_id):
         raise ProblemError("account-not-found", "No account has this id.")
     found = at.store.answers([account_id], as_of)
     if found.publication is None and as_of is None:
         raise ProblemError("nothing-published", "There is no publication to answer from.")
     if account_id in found.bodies:
-        return splice_live(found.bodies[account_id], found.live(account_id, at.clock()))
+        return found
     if account_id in found.unscored:
         raise ProblemError("account-not-scored", found.unscored[account_id])
     raise ProblemError("account-not-found", "No account has this id.")

@@ -146,6 +146,22 @@ CALL: dict[str, Any] = {
 }
 """What an answer says of its call."""
 
+ACCOUNT_ANSWER: dict[str, Any] = {
+    **ACCOUNT,
+    "stage": "onboarding",
+    "onboarding_start": [
+        {"criterion": "owner_assigned", "label": "Owner assigned", "met": True, "says": None},
+        {
+            "criterion": "kickoff_booked",
+            "label": "Kickoff booked",
+            "met": False,
+            "says": "No kickoff has a date.",
+        },
+        {"criterion": "contract_signed", "label": "Signed contract known", "met": None, "says": None},
+    ],
+    **CALL,
+}
+
 SCORE_QUESTION: dict[str, Any] = {"account_ids": ["A-1042", "A-2077"], "as_of": "2026-06-30"}
 
 WHAT_IF_QUESTION: dict[str, Any] = {

@@ -322,8 +322,23 @@ class ScoreAnswer(Answer):
     publication_id: int | None
 
 
+class StartCriterion(Shape):
+    """One thing that must be true before onboarding starts."""
+
+    criterion: str = Field(description="Its name in serving/stages.toml.")
+    label: str
+    met: bool | None = Field(description="Null: cannot be told; it is not called missing.")
+    says: str | None = Field(description="What is missing; null where nothing is, or nobody can tell.")
+
+
 class AccountAnswer(ScoredAccount, Answer):
     """One scored account."""
+
+    model_config = ConfigDict(json_schema_extra={"example": examples.ACCOUNT_ANSWER})
+
+    onboarding_start: list[StartCriterion] = Field(
+        description="What must be true before its onboarding starts; [] after hand-off and onboarding."
+    )
 
 
 class AccountList(Answer):
