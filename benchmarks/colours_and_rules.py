@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from benchmarks.company_matrix import STANDARD
-from benchmarks.twenty_companies import read_lines
+from benchmarks.result_lines import add_line, read_lines
 
 from lifecycle_ml.health.scored import accounts_of
 from lifecycle_ml.health.state import HealthState, next_states
@@ -264,8 +264,7 @@ def main() -> None:
 
 
 def _write(path: Path, line: dict[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as out:
-        out.write(json.dumps(line) + "\n")
+    add_line(path, line)
     print(f"{line['name']}: refused by {line['refused_by']}", flush=True)
 
 

@@ -17,7 +17,6 @@ takes companies as the unit. A difference within two standard errors of nothing 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from benchmarks.company_matrix import STANDARD, build_company
-from benchmarks.twenty_companies import read_lines
+from benchmarks.result_lines import add_line, read_lines
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from lifecycle_ml.errors import ConfigError
@@ -374,8 +373,7 @@ def main() -> None:
             members=chosen.members,
             threads=chosen.threads,
         )
-        with chosen.out.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(line) + "\n")
+        add_line(chosen.out, line)
         print(f"{name}: {line.get('skipped') or _written(line[ALL])}", flush=True)
     print(summarise([line for line in read_lines(chosen.out) if line["recipe"] == chosen.recipe]))
 

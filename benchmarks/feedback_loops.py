@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from benchmarks.twenty_companies import read_lines
+from benchmarks.result_lines import add_line, read_lines
 
 from lifecycle_ml.revenue.loops.report import feedback_loops
 from lifecycle_ml.simulate.company import simulate_company
@@ -181,8 +181,7 @@ def main() -> None:
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     if chosen.part == "cost":
         line = run_cost(chosen.accounts or ACCOUNTS, YEARS)
-        with chosen.out.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(line) + "\n")
+        add_line(chosen.out, line)
         print(json.dumps(line, indent=1))
         return
     wanted = range(chosen.first_seed, chosen.first_seed + chosen.seeds)
@@ -192,8 +191,7 @@ def main() -> None:
             if (seed, causes) in done:
                 continue
             line = run_company(seed, chosen.accounts or 2000, causes=causes)
-            with chosen.out.open("a", encoding="utf-8") as out:
-                out.write(json.dumps(line) + "\n")
+            add_line(chosen.out, line)
             said = line["recovered"] if causes else line["silent"]
             missed = [fact for fact, right in said.items() if not right]
             print(

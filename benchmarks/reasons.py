@@ -13,18 +13,16 @@ Intervals come from drawing companies.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections import Counter
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from benchmarks.company_matrix import STANDARD
-from benchmarks.twenty_companies import read_lines
+from benchmarks.result_lines import companies_parser, run_companies
 
 from lifecycle_ml.matrix.build import build_matrix
 from lifecycle_ml.matrix.load import load_features
@@ -201,30 +199,16 @@ def _only(line: dict[str, Any], category: str) -> dict[str, Any]:
 
 def main() -> None:
     """Run the seeds that are missing in the file, then print the summary."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
-    parser.add_argument("--accounts", type=int, default=2000)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, required=True)
-    chosen = parser.parse_args()
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    wanted = range(chosen.first_seed, chosen.first_seed + chosen.seeds)
-    done = {line["seed"] for line in read_lines(chosen.out)}
-    for seed in wanted:
-        if seed in done:
-            continue
-        line = run_company(seed, chosen.accounts, chosen.threads)
-        with chosen.out.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(line) + "\n")
-        said = figures([line], "product")
-        print(
-            f"seed {seed}: {line['leavers']} leavers, {said['unknown']:.0%} unknown, first reason right "
-            f"{said['first']:.0%}, within three {said['within_three']:.0%}; {line['seconds']:.0f} s",
-            flush=True,
-        )
-    print(
-        json.dumps(summarise([line for line in read_lines(chosen.out) if line["seed"] in wanted]), indent=1)
+    chosen = companies_parser(__doc__, FIRST_SEED).parse_args()
+    lines = run_companies(chosen, lambda seed: run_company(seed, chosen.accounts, chosen.threads), _say)
+    print(json.dumps(summarise(lines), indent=1))
+
+
+def _say(line: dict[str, Any]) -> str:
+    said = figures([line], "product")
+    return (
+        f"{line['leavers']} leavers, {said['unknown']:.0%} unknown, first reason right "
+        f"{said['first']:.0%}, within three {said['within_three']:.0%}; {line['seconds']:.0f} s"
     )
 
 

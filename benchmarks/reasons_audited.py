@@ -11,7 +11,6 @@ correlation over the eleven, account by account; the interval comes from drawing
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from benchmarks.company_matrix import build_company
+from benchmarks.result_lines import add_line
 
 from lifecycle_ml.outcomes.labels import label_column
 from lifecycle_ml.promotion.audit import BACKGROUND, audit_reasons
@@ -93,9 +93,7 @@ def main() -> None:
         mean = np.nanmean(line["correlations"])
         print(f"seed {seed}: {line['audited']} accounts, {mean:.3f}, {line['seconds']} s", flush=True)
         if chosen.out is not None:
-            chosen.out.parent.mkdir(parents=True, exist_ok=True)
-            with chosen.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            add_line(chosen.out, line)
     for name, words in (("correlations", "nulls with their category"), ("served", "as served")):
         mean, low, high = interval(np.concatenate([line[name] for line in lines]))
         verdict = "reached" if mean >= TARGET else "MISSED"

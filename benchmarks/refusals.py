@@ -16,7 +16,6 @@ is done; a run that was stopped goes on where it ended.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -29,7 +28,7 @@ import pandas as pd
 from benchmarks.company_matrix import CompanyMatrix, build_company
 from benchmarks.families import third_party
 from benchmarks.planted_leaks import LEAKS, search
-from benchmarks.twenty_companies import read_lines
+from benchmarks.result_lines import add_line, read_lines
 
 from lifecycle_ml.outcomes.recipe import Recipe
 from lifecycle_ml.promotion.challenger import try_challenger
@@ -236,8 +235,7 @@ def main() -> None:
     for kind, results in runs.items():
         for result in results:
             line = {"kind": kind, **result}
-            with chosen.out.open("a", encoding="utf-8") as out:
-                out.write(json.dumps(line) + "\n")
+            add_line(chosen.out, line)
             told = ("caught" if line["caught"] else "MISSED") if kind == "planted" else None
             told = told or ("PROMOTED" if line["promoted"] else "refused")
             print(f"{kind} {line['number']} {line.get('leak', '')}: {told}, {line['seconds']} s", flush=True)

@@ -14,7 +14,6 @@ accounts and five years: ten copies of a company of 2,000.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from benchmarks.company_matrix import STANDARD
-from benchmarks.twenty_companies import read_lines
+from benchmarks.result_lines import companies_parser, run_companies
 
 from lifecycle_ml.matrix.build import build_matrix, customers
 from lifecycle_ml.matrix.load import load_features
@@ -282,29 +281,18 @@ def _spent(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Run the seeds that are missing in the file, then print the summary."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
-    parser.add_argument("--accounts", type=int, default=2000)
-    parser.add_argument("--threads", type=int, default=2)
+    parser = companies_parser(__doc__, FIRST_SEED, Path("out/revenue_forecast.jsonl"))
     parser.add_argument("--rates-only", action="store_true", help="train no models")
     parser.add_argument("--cost", action="store_true", help="measure the reports instead")
-    parser.add_argument("--out", type=Path, default=Path("out/revenue_forecast.jsonl"))
     chosen = parser.parse_args()
     if chosen.cost:
         print(json.dumps(cost(chosen.first_seed, chosen.accounts), indent=1))
         return
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    wanted = range(chosen.first_seed, chosen.first_seed + chosen.seeds)
-    done = {line["seed"] for line in read_lines(chosen.out)}
-    for seed in wanted:
-        if seed in done:
-            continue
-        line = run_company(seed, chosen.accounts, chosen.threads, modelled=not chosen.rates_only)
-        with chosen.out.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(line) + "\n")
-        print(f"seed {seed}: {line['processor_seconds']}", flush=True)
-    lines = [line for line in read_lines(chosen.out) if line["seed"] in wanted]
+
+    def run(seed: int) -> dict[str, Any]:
+        return run_company(seed, chosen.accounts, chosen.threads, modelled=not chosen.rates_only)
+
+    lines = run_companies(chosen, run, lambda line: str(line["processor_seconds"]))
     print(json.dumps(summarise(lines), indent=1))
 
 

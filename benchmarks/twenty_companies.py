@@ -12,15 +12,14 @@ takes companies as the unit: means with 95% bootstrap intervals over seeds.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from benchmarks.company_matrix import build_company
+from benchmarks.result_lines import companies_parser, run_companies
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from lifecycle_ml.models.logistic import fit_logistic
@@ -154,45 +153,22 @@ def _slope(lines: list[dict[str, Any]]) -> float:
     return float(fit_logistic(x, y, weight=np.concatenate([events, size - events]).astype(float))[0])
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the lines already written; a last one that was cut off is left out."""
-    lines = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            continue
-    return lines
-
-
 def main() -> None:
     """Run the seeds that are missing in the file, then print the summary."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = companies_parser(__doc__, FIRST_SEED)
     parser.add_argument("--recipe", default="churn")
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
-    parser.add_argument("--accounts", type=int, default=2000)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args()
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    wanted = range(chosen.first_seed, chosen.first_seed + chosen.seeds)
-    done = {line["seed"] for line in read_lines(chosen.out)}
-    for seed in wanted:
-        if seed in done:
-            continue
-        line = run_company(seed, chosen.accounts, chosen.threads, chosen.recipe)
-        with chosen.out.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(line) + "\n")
-        shown = {name: f"{ap:.3f}" for name, ap in line.get("average_precision", {}).items()}
-        print(
-            f"seed {seed}: average precision of model {shown.get(MODEL)}, logistic {shown.get(LOGISTIC)}, "
-            f"truth {shown.get('truth')}; "
-            f"{sum(line.get('seconds', {}).values()):.0f} s",
-            flush=True,
-        )
-    print(
-        json.dumps(summarise([line for line in read_lines(chosen.out) if line["seed"] in wanted]), indent=1)
+    lines = run_companies(
+        chosen, lambda seed: run_company(seed, chosen.accounts, chosen.threads, chosen.recipe), _say
+    )
+    print(json.dumps(summarise(lines), indent=1))
+
+
+def _say(line: dict[str, Any]) -> str:
+    shown = {name: f"{ap:.3f}" for name, ap in line.get("average_precision", {}).items()}
+    return (
+        f"average precision of model {shown.get(MODEL)}, logistic {shown.get(LOGISTIC)}, "
+        f"truth {shown.get('truth')}; {sum(line.get('seconds', {}).values()):.0f} s"
     )
 
 

@@ -37,7 +37,7 @@ from benchmarks.flat_tables.contenders import (
     out_of_fold,
 )
 from benchmarks.flat_tables.tables import TABLES, FlatTable, TableMissingError, load
-from benchmarks.twenty_companies import read_lines
+from benchmarks.result_lines import read_lines
 
 
 def run_table(

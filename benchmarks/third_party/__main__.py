@@ -34,6 +34,7 @@ from typing import Any
 
 import pandas as pd
 from benchmarks.flat_tables.contenders import missing_package
+from benchmarks.result_lines import read_lines
 from benchmarks.third_party import companies
 from benchmarks.third_party.companies import DATA_THROUGH, Company
 from benchmarks.third_party.contenders import (
@@ -44,7 +45,6 @@ from benchmarks.third_party.contenders import (
     steps_on_own_dates,
 )
 from benchmarks.third_party.report import ANCHOR_DATES, OWN_DATES, as_text, compare, same_rows
-from benchmarks.twenty_companies import read_lines
 
 KINDS = {
     OWN_DATES: (companies.on_own_dates, steps_on_own_dates),

@@ -16,6 +16,7 @@ import argparse
 import json
 from pathlib import Path
 
+from benchmarks.result_lines import add_line
 from benchmarks.year_of_days.guards import VARIANTS, run_variants
 from benchmarks.year_of_days.run import company_in, run_year
 
@@ -53,9 +54,7 @@ def _say(line: str) -> None:
 
 
 def _write(path: Path, line: dict[str, object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as out:
-        out.write(json.dumps(line) + "\n")
+    add_line(path, line)
     print(json.dumps(line, indent=1), flush=True)
 
 
