@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from benchmarks.result_lines import companies_parser, read_lines, run_companies
+from benchmarks.result_lines import add_line, companies_parser, read_lines, run_companies
 
 
 def test_only_the_seeds_that_are_missing_are_run(tmp_path, capsys):
@@ -32,10 +32,13 @@ def test_only_the_seeds_that_are_missing_are_run(tmp_path, capsys):
     )
 
 
-def test_a_line_that_was_cut_off_is_left_out(tmp_path):
-    """A run killed while it wrote; a file that is not there has no lines."""
+def test_a_line_that_was_cut_off_is_left_out_and_takes_no_other_with_it(tmp_path):
+    """A run killed while it wrote goes on below that; a file that is not there has no lines."""
     path = tmp_path / "lines.jsonl"
     path.write_text('{"seed": 1}\n{"seed": 2, "ro', encoding="utf-8")
 
     assert read_lines(path) == [{"seed": 1}]
+    add_line(path, {"seed": 2})
+    add_line(path, {"seed": 3})
+    assert read_lines(path) == [{"seed": 1}, {"seed": 2}, {"seed": 3}]
     assert read_lines(tmp_path / "none.jsonl") == []
