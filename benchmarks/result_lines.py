@@ -21,7 +21,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def add_line(path: Path, line: Mapping[str, Any]) -> None:
-    """Add a line to a file, made with its folder where it does not exist; never behind one that was cut off."""
+    """Add a line to a file, made where it does not exist; never behind a line that was cut off."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = path.read_text(encoding="utf-8") if path.is_file() else ""
     with path.open("a", encoding="utf-8") as out:
