@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from pydantic import Field, field_validator
-
-from lifecycle_ml.actions.templates import check_fields
+from lifecycle_ml.actions.playbooks import COLORS, FILE, LeverSection, Playbooks, PlaybooksFile
 from lifecycle_ml.conditions.calculate import parse_calculation
 from lifecycle_ml.errors import ConfigError, did_you_mean
 from lifecycle_ml.health.levers import TARGET, Lever
@@ -16,39 +14,10 @@ from lifecycle_ml.health.state import HealthState
 from lifecycle_ml.health.what_would_help import Offer, WhatIf
 from lifecycle_ml.matrix.feature import USUAL, Feature, FeatureSet
 from lifecycle_ml.reasons.sentences import SHARES, fill_template
-from lifecycle_ml.workspace import Strict
 
-if TYPE_CHECKING:
-    from lifecycle_ml.actions.playbooks import Playbooks, PlaybooksFile
-
-FILE: Final = "serving/playbooks.toml"
 NOTHING: Final = "Nothing a team usually achieves would bring the model's risk under the limit"
 UNDER: Final = "No change is needed for the model's risk: it is under the limit already"
-COLORS: Final = ("red", "yellow")
 SIGNS: Final = {"lowers": 1, "raises": -1}
-
-
-class LeverSection(Strict):
-    """One thing a team can move: a feature, the words for a change of it, and the steps that do it."""
-
-    feature: str
-    says: str
-    """The change in words, with {target} or {now}, mostly both."""
-    steps: tuple[str, ...] = Field(min_length=1)
-    """Steps that do it, as reason.colour.step; an account's own playbook goes first, then their order."""
-    along: Mapping[str, str] = Field(default_factory=dict)
-    """Features that rest on the same fact, with their new value: calculated from `target` and the row."""
-    needs: str | None = None
-    """A feature that must be above zero today."""
-    most: float | None = Field(default=None, ge=0)
-    """The largest value it may move to."""
-
-    @field_validator("says")
-    @classmethod
-    def _known_fields(cls, value: str) -> str:
-        if "{target}" not in value and "{now}" not in value:
-            raise ValueError("the words for a change need a number: {target}, {now} or both")
-        return check_fields(value, (TARGET, "now"))
 
 
 @dataclass(frozen=True)

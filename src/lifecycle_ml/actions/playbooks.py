@@ -11,11 +11,11 @@ from pydantic import Field, field_validator, model_validator
 
 from lifecycle_ml.actions.action import is_review
 from lifecycle_ml.actions.hold_out import MOST, check_hold_out
-from lifecycle_ml.actions.levers import LeverSection
 from lifecycle_ml.actions.steps import Step, check_steps
 from lifecycle_ml.actions.team import Team
 from lifecycle_ml.actions.templates import check_fields
 from lifecycle_ml.errors import ConfigError, did_you_mean
+from lifecycle_ml.health.levers import TARGET
 from lifecycle_ml.health.predicate import Predicate, require_known
 from lifecycle_ml.health.scored import SCORED_COLUMNS, columns_of_rules
 from lifecycle_ml.tables.schema import CATEGORIES
@@ -49,6 +49,29 @@ class Review(Strict):
     @classmethod
     def _known_fields(cls, value: str) -> str:
         return check_fields(value, REVIEW_FIELDS)
+
+
+class LeverSection(Strict):
+    """One thing a team can move: a feature, the words for a change of it, and the steps that do it."""
+
+    feature: str
+    says: str
+    """The change in words, with {target} or {now}, mostly both."""
+    steps: tuple[str, ...] = Field(min_length=1)
+    """Steps that do it, as reason.colour.step; an account's own playbook goes first, then their order."""
+    along: Mapping[str, str] = Field(default_factory=dict)
+    """Features that rest on the same fact, with their new value: calculated from `target` and the row."""
+    needs: str | None = None
+    """A feature that must be above zero today."""
+    most: float | None = Field(default=None, ge=0)
+    """The largest value it may move to."""
+
+    @field_validator("says")
+    @classmethod
+    def _known_fields(cls, value: str) -> str:
+        if "{target}" not in value and "{now}" not in value:
+            raise ValueError("the words for a change need a number: {target}, {now} or both")
+        return check_fields(value, (TARGET, "now"))
 
 
 class Playbook(Strict):
