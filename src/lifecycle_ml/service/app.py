@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -131,6 +132,13 @@ def _answer(
     )
 
 
+def _nearest(request: Request) -> str:
+    """Return a question after the nearest address of the API, empty where none is near."""
+    known = request.app.openapi()["paths"]
+    near = difflib.get_close_matches(request.url.path[:100].lower().rstrip("/"), known, n=1, cutoff=0.8)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
 def _broken(request: Request) -> Response:
     return _answer(request, "internal-error", "A fault of ours; the log has it under the request id.")
 
@@ -155,11 +163,12 @@ def _install_problems(app: FastAPI) -> None:
 
     @app.exception_handler(404)
     def not_found(request: Request, _error: HTTPException) -> Response:
-        return _answer(request, "not-found", "There is nothing at this address.")
+        return _answer(request, "not-found", f"There is nothing at this address.{_nearest(request)}")
 
     @app.exception_handler(405)
     def not_allowed(request: Request, error: HTTPException) -> Response:
-        detail = f"This address does not answer {request.method}."
+        allowed = (error.headers or {}).get("Allow", "")
+        detail = f"This address does not answer {request.method}; it answers {allowed}."
         return _answer(request, "method-not-allowed", detail, headers=error.headers)
 
     @app.exception_handler(CursorError)

@@ -142,6 +142,97 @@ def test_a_wrong_method_says_what_is_allowed(client):
 
     assert (response.status_code, response.json()["type"]) == (405, "/problems/method-not-allowed")
     assert response.headers["allow"] == "POST"
+    assert response.json()["detail"] == "This address does not answer GET; it answers POST."
+
+
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("/v1/account", " Did you mean /v1/accounts?"),
+        ("/v1/Scores/", " Did you mean /v1/score?"),
+        ("/v2/accounts", " Did you mean /v1/accounts?"),
+        ("/v1/actions/act-1/finish", ""),
+        ("/wp-login.php", ""),
+    ],
+)
+def test_a_wrong_address_names_the_nearest_one(client, path, near):
+    """A misspelt path, a wrong version and a slash too many are common; a scanner is told nothing."""
+    assert client.get(path).json()["detail"] == f"There is nothing at this address.{near}"
+
+
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        ("/v1/accounts/", "The id is missing. GET /v1/accounts lists accounts."),
+        (
+            "/v1/accounts/A-1042/health",
+            "No account has this id. Below an account there are /history and /changes.",
+        ),
+        ("/v1/accounts/A-1043", "No account has this id."),
+    ],
+)
+def test_an_id_that_is_none_says_what_may_have_been_meant(client, published, path, detail):
+    """An id may hold slashes, so a path that is too long looks like one."""
+    assert client.get(path).json()["detail"] == detail
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "detail"),
+    [
+        ({}, b'{"account_ids": ["A"]}', "The body was not read as JSON. Send the header Content-Type: "),
+        (
+            {"Content-Type": "application/x-www-form-urlencoded"},
+            b"account_ids=A",
+            "The body was not read as JSON. Send the header Content-Type: application/json.",
+        ),
+        ({"Content-Type": "application/json"}, b"", "The body is empty. Send a JSON object, and the header"),
+        ({"Content-Type": "application/json"}, b'["A"]', "Send a JSON object, in braces."),
+    ],
+)
+def test_a_body_that_is_no_object_says_what_to_send(client, headers, content, detail):
+    """What clients forget most: the content type, the body, the object around the list."""
+    (fault,) = client.post("/v1/score", content=content, headers=headers).json()["errors"]
+
+    assert fault["detail"].startswith(detail)
+    assert fault["pointer"] == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/v1/score"), ("GET", "/v1/models"), ("GET", "/v1/monitoring"), ("GET", "/v1/revenue")],
+)
+def test_parameters_of_a_route_that_takes_none_are_refused(client, published, method, path):
+    """An as_of in the address that nobody reads would look obeyed."""
+    body = {"account_ids": ["A-1042"]} if method == "POST" else None
+    for _ in range(2):  # the second answer could come from memory
+        response = client.request(method, path, params={"as_of": "2026-01-01"}, json=body)
+
+        assert response.status_code == 422
+        assert response.json()["errors"] == [
+            {"detail": "This address takes no parameters.", "parameter": "as_of"}
+        ]
+
+
+def test_a_key_in_another_header_is_not_read_and_that_is_said(client):
+    """Most other services take Authorization."""
+    del client.headers["X-API-Key"]
+    refused = client.get("/v1/accounts", headers={"Authorization": f"Bearer {KEYS['read']}"})
+
+    assert refused.status_code == 401
+    assert "Authorization is not read: send the key itself" in refused.json()["detail"]
+    assert client.get("/v1/accounts").json()["detail"] == "The header X-API-Key is missing."
+
+
+def test_an_instant_without_its_zone_says_how_one_is_written(client):
+    """A bare date is taken for one by many."""
+    client.headers["X-API-Key"] = KEYS["act"]
+    body = {"until": "2026-07-01", "idempotency_key": "k"}
+    (fault,) = client.post("/v1/actions/act-1/snooze", json=body).json()["errors"]
+
+    assert fault == {
+        "detail": "Write an instant with its zone, such as 2026-12-01T09:00:00Z.",
+        "pointer": "/until",
+    }
 
 
 def test_a_fault_of_ours_says_nothing_but_its_request_id(settings, workspace):

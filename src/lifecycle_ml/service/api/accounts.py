@@ -202,7 +202,12 @@ def _find(at: Serving, account_id: str, as_of: date | None) -> Answers:
         return found
     if account_id in found.unscored:
         raise ProblemError("account-not-scored", found.unscored[account_id])
-    raise ProblemError("account-not-found", "No account has this id.")
+    detail = "No account has this id."
+    if not account_id:
+        detail = "The id is missing. GET /v1/accounts lists accounts."
+    elif "/" in account_id:
+        detail += " Below an account there are /history and /changes."
+    raise ProblemError("account-not-found", detail)
 
 
 def short_reading(past: Past) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import APIKeyHeader
 
 from lifecycle_ml.errors import StoreError
-from lifecycle_ml.service.api.problems import ProblemError
+from lifecycle_ml.service.api.problems import ProblemError, refuse_parameters
 from lifecycle_ml.service.serving import Serving, request_id, serving_of
 from lifecycle_ml.settings import ROLES
 from lifecycle_ml.store.keys import digest_of
@@ -171,15 +171,20 @@ def require(role: str) -> Callable[..., Awaitable[Caller]]:
         at = serving_of(request)
         caller = None if key is None else at.keys.caller_at_hand(key)
         if caller is None:
-            caller = await run_in_threadpool(_identified, at, key)
+            elsewhere = "authorization" in request.headers
+            caller = await run_in_threadpool(_identified, at, key, elsewhere=elsewhere)
         admit(request, at, caller, role)
+        refuse_parameters(request)
         return replace(caller, request_id=request_id(request))
 
     return check
 
 
-def _identified(at: Serving, key: str | None) -> Caller:
-    """Return who has this key, asking the store. Raises: ProblemError if nobody has."""
+def _identified(at: Serving, key: str | None, *, elsewhere: bool) -> Caller:
+    """Return who has this key, asking the store. Raises: ProblemError if nobody has.
+
+    `elsewhere`: something that may be a key came in a header that is not read.
+    """
     caller = None if key is None else at.keys.caller(key)
     if caller is not None:
         return caller
@@ -190,6 +195,8 @@ def _identified(at: Serving, key: str | None) -> Caller:
         )
     elif key is None:
         detail = "The header X-API-Key is missing."
+        if elsewhere:
+            detail += " Authorization is not read: send the key itself, without a word before it."
     else:
         detail = "The key in X-API-Key is not known."
     raise ProblemError("no-key", detail, headers={"WWW-Authenticate": 'ApiKey realm="lifecycle"'})

@@ -46,7 +46,7 @@ def _only_iso(value: object) -> object:
     if isinstance(value, date):
         return value
     if not isinstance(value, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
-        raise ValueError("write a date as YYYY-MM-DD")
+        raise ValueError("Write a date as YYYY-MM-DD.")
     return value
 
 

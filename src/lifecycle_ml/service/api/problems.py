@@ -11,6 +11,8 @@ from fastapi import Response
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from fastapi import Request
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -221,10 +223,14 @@ def validation_errors(errors: Sequence[Any]) -> list[dict[str, str]]:
     for error in errors[:MOST_ERRORS]:
         where, *path = (str(part)[:100] for part in error["loc"])
         detail = error["msg"].removeprefix("Value error, ")
-        if error["type"] == "extra_forbidden":
-            detail = "Not a known parameter." if where == "query" else "Not a known key."
-        elif error["type"] == "json_invalid":
+        if error["type"] == "json_invalid":
             detail, path = f"Not valid JSON: {error.get('ctx', {}).get('error', '')}", []
+        elif where == "body" and not path:
+            detail = _body_fault(error)
+        elif error["type"] == "extra_forbidden":
+            detail = "Not a known parameter." if where == "query" else "Not a known key."
+        elif error["type"] == "timezone_aware":
+            detail = "Write an instant with its zone, such as 2026-12-01T09:00:00Z."
         fault = {"detail": detail[:LONGEST_DETAIL]}
         if where == "query":
             fault["parameter"] = path[0] if path else ""
@@ -232,3 +238,24 @@ def validation_errors(errors: Sequence[Any]) -> list[dict[str, str]]:
             fault["pointer"] = "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in path)
         said.append(fault)
     return said
+
+
+def refuse_parameters(request: Request) -> None:
+    """Refuse parameters where none are taken: left out, they would look obeyed. Raises: ProblemError."""
+    if request.query_params and not request.scope["route"].dependant.query_params:
+        names = sorted({name[:100] for name in request.query_params})[:MOST_ERRORS]
+        count = len(names)
+        raise ProblemError(
+            "invalid-request",
+            f"{count} thing{' is' if count == 1 else 's are'} wrong with the request.",
+            errors=[{"detail": "This address takes no parameters.", "parameter": name} for name in names],
+        )
+
+
+def _body_fault(error: Any) -> str:
+    """Say what is wrong with a body that is no JSON object at all."""
+    if error["type"] == "missing":
+        return "The body is empty. Send a JSON object, and the header Content-Type: application/json."
+    if isinstance(error.get("input"), bytes):
+        return "The body was not read as JSON. Send the header Content-Type: application/json."
+    return "Send a JSON object, in braces."

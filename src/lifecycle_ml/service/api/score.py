@@ -47,7 +47,11 @@ class AtHandRoute(APIRoute):
 def _at_hand(request: Request, body: bytes) -> Response | None:
     at, headers = serving_of(request), request.headers
     caller = at.keys.caller_at_hand(headers.get(HEADER.model.name, ""))
-    if caller is None or headers.get("content-type", "").partition(";")[0] != "application/json":
+    if (
+        caller is None
+        or request.query_params
+        or headers.get("content-type", "").partition(";")[0] != "application/json"
+    ):
         return None
     try:
         question = ScoreQuestion.model_validate_json(body)
