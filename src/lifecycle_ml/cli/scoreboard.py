@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from lifecycle_ml.cli.clock import run_clock
 from lifecycle_ml.cli.screen import say, say_json, show_table
 from lifecycle_ml.errors import ConfigError
 
@@ -24,7 +25,7 @@ NO_EFFECT = (
 
 
 def scoreboard(workspace: Workspace, settings: Settings, as_of: date, *, as_json: bool) -> None:
-    """Show, for each trigger, how often it fired, what became of its tasks, and what followed.
+    """Show, for each trigger, how often it fired, what became of its tasks, and what followed; keep it.
 
     By what was known at `as_of`. Raises: ConfigError where the tables an expansion is told from are lacking.
     """
@@ -51,8 +52,11 @@ def scoreboard(workspace: Workspace, settings: Settings, as_of: date, *, as_json
     found = score_triggers(
         tables, features, rules.triggers, recipe, segments_of(tables), assigned, colors, as_of
     )
+    document = {"as_of": as_of.isoformat(), "triggers": [each.to_json() for each in found]}
+    with closing(Store.open(settings.store_url)) as store:
+        store.write_scoreboard(as_of, run_clock(None, as_of), document)
     if as_json:
-        say_json({"as_of": as_of.isoformat(), "triggers": [each.to_json() for each in found]})
+        say_json(document)
         return
     show_scores(found, days)
 

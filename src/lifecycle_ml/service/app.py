@@ -21,6 +21,7 @@ from lifecycle_ml.service.api import (
     people,
     revenue,
     score,
+    scoreboard,
     what_if,
 )
 from lifecycle_ml.service.api.keys import KeyRing
@@ -106,6 +107,7 @@ def create_app(
         movement.router,  # before the accounts: an account's id may hold slashes
         accounts.router,
         calendar.router,
+        scoreboard.router,
         actions.router,
         people.router,
         revenue.router,

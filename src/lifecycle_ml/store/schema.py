@@ -17,6 +17,7 @@ assignments   one row per account, playbook or trigger, and episode: offered or 
               only ever added to
 effects       one row per as_of: what playbooks changed, as last computed
 statements    one row per as_of: the books of revenue, their forecast and the loops, as a run left them
+scoreboards   one row per as_of: what followed when triggers fired, as last computed
 deliveries    one row per address and ledger event that it is told: due, sent or dead (given up)
 delivery_points  one row per address: the last ledger event taken over for it
 idempotency   answers to writes, kept for a day under a hash of the caller's key
@@ -252,6 +253,14 @@ effects = Table(
 
 statements = Table(
     "statements",
+    metadata,
+    Column("as_of", Date, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("document", JSON, nullable=False),
+)
+
+scoreboards = Table(
+    "scoreboards",
     metadata,
     Column("as_of", Date, primary_key=True),
     Column("at", Instant, nullable=False),

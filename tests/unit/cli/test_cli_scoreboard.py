@@ -1,6 +1,7 @@
 """What `lifecycle actions --scoreboard` says, and what it needs before it can."""
 
 import json
+from contextlib import closing
 from datetime import date
 
 import pandas as pd
@@ -8,7 +9,9 @@ import pytest
 
 from lifecycle_ml.cli.scoreboard import scoreboard
 from lifecycle_ml.errors import ConfigError
+from lifecycle_ml.service.api.scoreboard import TriggerScoreboard
 from lifecycle_ml.settings import Settings
+from lifecycle_ml.store.store import Store
 from lifecycle_ml.tables.source import tables_from_frames
 from lifecycle_ml.workspace import Workspace, standard_root
 
@@ -40,6 +43,9 @@ def test_every_trigger_comes_with_a_verdict_in_words(tmp_path, monkeypatch, caps
     scoreboard(WORKSPACE, settings, DAY, as_json=False)
     said = " ".join(capsys.readouterr().out.split())
 
+    with closing(Store.open(settings.store_url)) as store:
+        assert store.scoreboard() == document
+    TriggerScoreboard.model_validate_json(json.dumps(document | {"request_id": "r", "budget": None}))
     assert document["as_of"] == "2026-01-01"
     assert len(document["triggers"]) == 8
     assert {each["verdict"] for each in document["triggers"]} == {"not_enough_history"}

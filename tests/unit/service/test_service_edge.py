@@ -26,6 +26,7 @@ GET_ROUTES = [
     "/v1/accounts/A-1042/history",
     "/v1/renewals",
     "/v1/triggers",
+    "/v1/triggers/scoreboard",
     "/v1/actions",
     "/v1/models",
     "/v1/monitoring",
@@ -64,6 +65,7 @@ def test_every_role_may_read(make_client, store, path, role):
     """Roles contain one another."""
     store.write_verdict(AS_OF, NOW, {"verdict": "do nothing", "evidence": [], "truth_known_through": None})
     store.write_statement(AS_OF, NOW, {"as_of": str(AS_OF)})
+    store.write_scoreboard(AS_OF, NOW, {"as_of": str(AS_OF), "triggers": []})
     assert make_client().get(path, headers={"X-API-Key": KEYS[role]}).status_code == 200
 
 
@@ -363,6 +365,7 @@ def test_openapi_names_operations_and_gives_problems_their_media_type(client):
         "getModels",
         "getMonitoring",
         "getRevenue",
+        "getTriggerScoreboard",
     } <= {each["operationId"] for each in operations}
     assert "HTTPValidationError" not in str(schema)
     for operation in operations:

@@ -9,6 +9,8 @@ from published_company import AS_OF, NOW, company, document
 
 from lifecycle_ml.service.api import examples
 from lifecycle_ml.service.api.models import AccountAnswer, AccountList, ActionList, History, ModelsAnswer
+from lifecycle_ml.service.api.scoreboard import EXAMPLE as SCOREBOARD
+from lifecycle_ml.service.api.scoreboard import TriggerScoreboard
 from lifecycle_ml.store.rows import StoredReading
 
 
@@ -163,6 +165,19 @@ def test_one_account_says_what_its_onboarding_waits_for(client, store):
     assert [one["met"] for one in starts] == [True, False, None]
     assert client.get("/v1/accounts/A-green").json()["onboarding_start"] == []
     assert client.get("/v1/accounts/A-1042", params={"as_of": str(AS_OF)}).json()["onboarding_start"] == []
+
+
+def test_the_scoreboard_of_triggers_is_served_as_it_was_kept(client, store):
+    """The newest as_of counts; before the first one the problem says which command makes one."""
+    missing = client.get("/v1/triggers/scoreboard")
+    assert (missing.status_code, missing.json()["type"]) == (404, "/problems/no-scoreboard")
+
+    store.write_scoreboard(AS_OF, NOW, SCOREBOARD)
+    store.write_scoreboard(AS_OF - timedelta(days=28), NOW, SCOREBOARD | {"as_of": "2026-06-02"})
+    response = client.get("/v1/triggers/scoreboard")
+    answer = TriggerScoreboard.model_validate_json(response.content)
+    assert answer.triggers[0].grew.difference.low == 0.12
+    assert response.json().items() >= SCOREBOARD.items()
 
 
 def test_ids_with_any_sign_have_an_address(client, store):

@@ -16,11 +16,12 @@ from lifecycle_ml.service.app import create_app
 
 @pytest.fixture(autouse=True)
 def _published(published, store):
-    """Every test here asks about the published company, which was monitored and has a statement."""
+    """Every test here asks about the published company, of which every kind of report is kept."""
     store.write_verdict(
         NOW.date(), NOW, {"verdict": "do nothing", "evidence": [], "truth_known_through": None}
     )
     store.write_statement(NOW.date(), NOW, {"as_of": str(NOW.date())})
+    store.write_scoreboard(NOW.date(), NOW, {"as_of": str(NOW.date()), "triggers": []})
 
 
 def test_what_did_not_change_is_not_sent_again(client):

@@ -18,6 +18,7 @@ from referencing.jsonschema import DRAFT4
 
 from lifecycle_ml.service.api import examples
 from lifecycle_ml.service.api.revenue import EXAMPLE as STATEMENT
+from lifecycle_ml.service.api.scoreboard import EXAMPLE as SCOREBOARD
 from lifecycle_ml.service.app import create_app
 from lifecycle_ml.service.hubspot import KEY_GOES_HERE, OUTPUTS, hubspot_action
 from lifecycle_ml.service.schema import plain_openapi, swagger
@@ -43,6 +44,7 @@ OPERATIONS = {
     "getModels": "get /v1/models",
     "getMonitoring": "get /v1/monitoring",
     "getRevenue": "get /v1/revenue",
+    "getTriggerScoreboard": "get /v1/triggers/scoreboard",
 }
 """What flows, Apex classes and connectors out there are built on: a name may be added, none may change."""
 SERVER = "https://lifecycle.acme.example/risk"
@@ -240,11 +242,13 @@ def without_nulls(value):
         ("listActions", "/v1/actions"),
         ("getModels", "/v1/models"),
         ("getRevenue", "/v1/revenue"),
+        ("getTriggerScoreboard", "/v1/triggers/scoreboard"),
     ],
 )
 def test_answers_have_the_shapes_importers_were_told(client, published, store, own, name, path):
     """Types, formats and enumerations of real answers, nulls aside."""
     store.write_statement(AS_OF, NOW, STATEMENT)
+    store.write_scoreboard(AS_OF, NOW, SCOREBOARD)
     document = plain_openapi(own)
     for shape in shapes(document).values():
         shape.pop("required", None)

@@ -69,6 +69,7 @@ def company(store):
     store.write_verdict(AS_OF, NOW, {"account_ids": ids, "accounts": 2, "says": f"{GONE} and {STAYS} moved"})
     store.write_effects(AS_OF, NOW, [{"playbook": "red", "accounts": ids}])
     store.write_statement(AS_OF, NOW, {"leaks": [{"account_id": each, "arr": 9.0} for each in ids]})
+    store.write_scoreboard(AS_OF, NOW, {"triggers": [{"says": f"{each} grew"} for each in ids]})
     outbox = Outbox(store._engine)
     outbox.take_over(["crm", "erp"], NOW)
     for delivery in outbox.claim("crm", NOW, 9):

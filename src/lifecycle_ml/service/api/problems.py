@@ -77,6 +77,11 @@ KINDS: dict[str, Kind] = {
         "A nightly run (`lifecycle run`) keeps one at its end where there are contracts. `lifecycle revenue` "
         "works the same figures out at any time.",
     ),
+    "no-scoreboard": Kind(
+        404,
+        "No scoreboard of triggers has been kept yet",
+        "`lifecycle actions --scoreboard` works it out and keeps it; once a month is often enough.",
+    ),
     "method-not-allowed": Kind(405, "This address does not do that", "The header Allow says what it does."),
     "request-timeout": Kind(
         408,
