@@ -13,6 +13,7 @@ from schemathesis.core.parameters import ParameterLocation
 
 from lifecycle_ml.service.api import examples
 from lifecycle_ml.service.api.revenue import EXAMPLE as STATEMENT
+from lifecycle_ml.service.api.scoreboard import EXAMPLE as SCOREBOARD
 from lifecycle_ml.what_if import ChangeError
 
 load_all_checks()
@@ -51,6 +52,7 @@ def test_every_answer_is_one_the_description_names(make_client, published, store
     """No 5xx, no status, type or shape that is not documented, and no wrong body that is taken for right."""
     store.write_verdict(AS_OF, NOW, {"verdict": "do nothing", "evidence": [], "truth_known_through": None})
     store.write_statement(AS_OF, NOW, STATEMENT)
+    store.write_scoreboard(AS_OF, NOW, SCOREBOARD)
     client = make_client(what_ifs=answer)
     headers = {"X-API-Key": KEYS["act"]}
     asked: dict[str, set[int]] = {}
