@@ -28,6 +28,7 @@ from lifecycle_ml.service.api.keys import KeyRing
 from lifecycle_ml.service.api.problems import (
     MEDIA_TYPE,
     ProblemError,
+    how_many,
     problem_response,
     validation_errors,
 )
@@ -154,14 +155,13 @@ def _install_problems(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:
-        count = len(error.errors())
-        detail = f"{count} thing{' is' if count == 1 else 's are'} wrong with the request."
-        return _answer(request, "invalid-request", detail, errors=validation_errors(error.errors()))
+        faults = error.errors()
+        return _answer(request, "invalid-request", how_many(len(faults)), errors=validation_errors(faults))
 
     @app.exception_handler(400)
     def unreadable(request: Request, _error: HTTPException) -> Response:
         errors = [{"detail": "The body could not be read as JSON.", "pointer": ""}]
-        return _answer(request, "invalid-request", "1 thing is wrong with the request.", errors=errors)
+        return _answer(request, "invalid-request", how_many(len(errors)), errors=errors)
 
     @app.exception_handler(404)
     def not_found(request: Request, _error: HTTPException) -> Response:

@@ -138,6 +138,22 @@ def test_a_wrong_question_names_its_parameter(client, question):
     assert response.json()["errors"][0]["parameter"] == next(iter(question))
 
 
+@pytest.mark.parametrize(
+    ("question", "detail"),
+    [
+        ({"health": "red,green"}, "once for each value, without commas."),
+        ({"owner": "nul\0"}, "A text cannot hold the character NUL."),
+        ({"renewal_from": "soon"}, "Write a date as YYYY-MM-DD."),
+        ({"colour": "red"}, "Not a known parameter."),
+    ],
+)
+def test_a_wrong_question_says_how_a_right_one_looks(client, question, detail):
+    """In words, where the framework would show a pattern or a list."""
+    (fault,) = client.get("/v1/accounts", params=question).json()["errors"]
+
+    assert fault["detail"].endswith(detail)
+
+
 def test_one_account_is_the_contract_and_its_request_id(client):
     """The account's own route answers the same document as a score."""
     response = client.get("/v1/accounts/A-1042")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import Response
 
@@ -227,15 +227,9 @@ def validation_errors(errors: Sequence[Any]) -> list[dict[str, str]]:
     said = []
     for error in errors[:MOST_ERRORS]:
         where, *path = (str(part)[:100] for part in error["loc"])
-        detail = error["msg"].removeprefix("Value error, ")
         if error["type"] == "json_invalid":
-            detail, path = f"Not valid JSON: {error.get('ctx', {}).get('error', '')}", []
-        elif where == "body" and not path:
-            detail = _body_fault(error)
-        elif error["type"] == "extra_forbidden":
-            detail = "Not a known parameter." if where == "query" else "Not a known key."
-        elif error["type"] == "timezone_aware":
-            detail = "Write an instant with its zone, such as 2026-12-01T09:00:00Z."
+            path = []  # where in the text it broke off is no place in the body
+        detail = _in_words(error, where, is_whole=not path)
         fault = {"detail": detail[:LONGEST_DETAIL]}
         if where == "query":
             fault["parameter"] = path[0] if path else ""
@@ -249,12 +243,35 @@ def refuse_parameters(request: Request) -> None:
     """Refuse parameters where none are taken: left out, they would look obeyed. Raises: ProblemError."""
     if request.query_params and not request.scope["route"].dependant.query_params:
         names = sorted({name[:100] for name in request.query_params})[:MOST_ERRORS]
-        count = len(names)
-        raise ProblemError(
-            "invalid-request",
-            f"{count} thing{' is' if count == 1 else 's are'} wrong with the request.",
-            errors=[{"detail": "This address takes no parameters.", "parameter": name} for name in names],
-        )
+        faults = [{"detail": "This address takes no parameters.", "parameter": name} for name in names]
+        raise ProblemError("invalid-request", how_many(len(faults)), errors=faults)
+
+
+def how_many(faults: int) -> str:
+    """Say how much is wrong with a request."""
+    return f"{faults} thing{' is' if faults == 1 else 's are'} wrong with the request."
+
+
+_SAID: Final = {
+    "timezone_aware": "Write an instant with its zone, such as 2026-12-01T09:00:00Z.",
+    "string_pattern_mismatch": "A text cannot hold the character NUL.",  # the one pattern a question has
+}
+"""What pydantic would say in words of its own."""
+
+
+def _in_words(error: Any, where: str, *, is_whole: bool) -> str:
+    """Say what is wrong; `is_whole`: with the body as such."""
+    kind = error["type"]
+    if kind == "json_invalid":
+        return f"Not valid JSON: {error.get('ctx', {}).get('error', '')}"
+    if where == "body" and is_whole:
+        return _body_fault(error)
+    if kind == "extra_forbidden":
+        return "Not a known parameter." if where == "query" else "Not a known key."
+    said: str = _SAID.get(kind) or error["msg"].removeprefix("Value error, ")
+    if where == "query" and kind == "literal_error" and "," in str(error["input"]):
+        said += ". Give the parameter once for each value, without commas."
+    return said
 
 
 def _body_fault(error: Any) -> str:
