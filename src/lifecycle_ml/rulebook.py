@@ -75,7 +75,7 @@ def load_rulebook(
 def load_rules(workspace: Workspace, tables: Tables, bundles: Mapping[str, Bundle]) -> Rulebook:
     """Load all rooms' configuration beside what serves. Raises: UserError for the first that is wrong."""
     every = load_features(workspace)
-    actions = load_action_rules(workspace, every.names)
+    actions = load_action_rules(workspace, every.names, {each.name: each.unit for each in every})
     return Rulebook(
         workspace=workspace,
         features=every.available(tables),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Final
 
 from pydantic import Field, field_validator, model_validator
@@ -26,6 +27,7 @@ UNKNOWN: Final = "unknown"
 REASONS: Final = (*CATEGORIES, UNKNOWN)
 COLORS: Final = ("red", "yellow")
 WHY_FIELDS: Final = ("name", "color", "reason", "evidence", "because")
+NO_UNITS: Final[Mapping[str, str]] = MappingProxyType({})
 REVIEW_FIELDS: Final = ("name", "color", "since", "reason", "criteria", "done")
 
 
@@ -177,15 +179,21 @@ class Playbooks:
         return self.by_id[self.choose(color, reason)].playbook.recovers_when
 
 
-def load_playbooks(workspace: Workspace, features: Collection[str], team: Team) -> Playbooks:
+def load_playbooks(
+    workspace: Workspace, features: Collection[str], team: Team, units: Mapping[str, str] = NO_UNITS
+) -> Playbooks:
     """Load serving/playbooks.toml and check it against `features`, all that are defined, and the team.
 
+    units: the unit of each feature; a way back asks for whole numbers of what is counted.
     Raises: ConfigError with file, key and the nearest right name.
     """
-    return check_playbooks(workspace.load("serving", "playbooks.toml", PlaybooksFile), features, team)
+    file = workspace.load("serving", "playbooks.toml", PlaybooksFile)
+    return check_playbooks(file, features, team, units)
 
 
-def check_playbooks(file: PlaybooksFile, features: Collection[str], team: Team) -> Playbooks:
+def check_playbooks(
+    file: PlaybooksFile, features: Collection[str], team: Team, units: Mapping[str, str] = NO_UNITS
+) -> Playbooks:
     """Check the features and roles that playbooks name. Raises: ConfigError."""
     numbers = {name for name in columns_of_rules(features) if SCORED_COLUMNS.get(name, "number") == "number"}
     plans = {}
@@ -196,7 +204,12 @@ def check_playbooks(file: PlaybooksFile, features: Collection[str], team: Team) 
             check_steps(playbook.steps, team, where)
             _keep_reviews_apart(playbook, where)
             check_hold_out(playbook.hold_out, team, where, color)
-            plan = Plan(id=f"{reason}_{color}", reason=reason, color=color, playbook=playbook)
+            criteria = tuple(
+                each.in_unit(units[each.feature]) if each.feature in units else each
+                for each in playbook.recovers_when
+            )
+            counted = playbook.model_copy(update={"recovers_when": criteria})
+            plan = Plan(id=f"{reason}_{color}", reason=reason, color=color, playbook=counted)
             plans[plan.id] = plan
     return Playbooks(file=file, by_id=plans)
 

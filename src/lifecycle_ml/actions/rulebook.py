@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -10,7 +10,7 @@ from typing import Final
 
 from lifecycle_ml.actions.action import Action, is_review
 from lifecycle_ml.actions.checkpoints import CHECKPOINTS, DATA, PREFIX, Renewals, load_renewals
-from lifecycle_ml.actions.playbooks import Plan, Playbooks, load_playbooks
+from lifecycle_ml.actions.playbooks import NO_UNITS, Plan, Playbooks, load_playbooks
 from lifecycle_ml.actions.stages import Stages, load_stages
 from lifecycle_ml.actions.steps import Step
 from lifecycle_ml.actions.team import Team, load_team
@@ -113,15 +113,19 @@ class ActionRules:
                 return self.stages.tasks[name][1].steps if name in self.stages.tasks else ()
 
 
-def load_action_rules(workspace: Workspace, features: Collection[str]) -> ActionRules:
+def load_action_rules(
+    workspace: Workspace, features: Collection[str], units: Mapping[str, str] = NO_UNITS
+) -> ActionRules:
     """Load team, playbooks, triggers, renewals and stages, checked against `features`, all that are defined.
+
+    units: the unit of each feature, for which the ways back are judged in whole numbers where it counts.
 
     Whether a company has the tables behind a feature is another question: see `ActionRules.unavailable`.
     Raises: ConfigError or ConditionError for the first rule that cannot be, with file, key and remedy.
     """
     team = load_team(workspace)
     return ActionRules(
-        playbooks=load_playbooks(workspace, features, team),
+        playbooks=load_playbooks(workspace, features, team, units),
         triggers=load_triggers(workspace, features, team),
         renewals=load_renewals(workspace, features, team),
         stages=load_stages(workspace, features, team),

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from lifecycle_ml.errors import ConfigError, did_you_mean
-from lifecycle_ml.reasons.sentences import after_one
+from lifecycle_ml.reasons.sentences import after_one, counts
 from lifecycle_ml.workspace import Strict
 
 Op = Literal[">=", "<=", ">", "<", "="]
@@ -24,6 +24,7 @@ class Predicate(Strict):
     `number` is absolute; `factor_of_onset` multiplies the value the feature had when the colour turned,
     `factor_of_usual` the value that was usual for the account then. Where several are given the strictest
     counts: a factor of nothing asks for nothing, so an account that went dark needs a number as well.
+    Where only `whole` numbers make sense, at least 2.4 users are 3 and at most 2.4 are 2.
     """
 
     feature: str
@@ -33,6 +34,8 @@ class Predicate(Strict):
     factor_of_usual: float | None = Field(default=None, gt=0)
     says: str | None = None
     """The criterion in words; `{needed}` is replaced. Default: feature, comparison, number."""
+    whole: bool | None = None
+    """Whether only whole numbers make sense; default: where the feature's unit counts things or days."""
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> Predicate:
@@ -65,7 +68,21 @@ class Predicate(Strict):
         known = [value for value in candidates if value is not None]
         if not known:
             return None
-        return max(known) if self.op in {">=", ">"} else min(known)
+        strictest = max(known) if self.op in {">=", ">"} else min(known)
+        return self._rounded(strictest) if self.whole else strictest
+
+    def in_unit(self, unit: str) -> Predicate:
+        """Return it asking for whole numbers where `unit` counts things or days and nothing else is said."""
+        if self.whole is not None:
+            return self
+        return self.model_copy(update={"whole": counts(unit) or unit == "days"})
+
+    def _rounded(self, value: float) -> float:
+        if self.op == "=":
+            return value
+        # 1.1 x 10 is a little more than 11 in binary, and eleven users must do
+        exact = round(value, 9)
+        return float(math.ceil(exact) if self.op in {">=", "<"} else math.floor(exact))
 
     def check(self, now: float | None, onset: Mapping[str, float]) -> Check:
         """Compare the feature's value `now` with what is needed. NaN and None cannot tell."""

@@ -41,6 +41,24 @@ def test_every_reason_and_colour_has_a_playbook_with_a_way_back(tmp_path, reason
     assert playbooks.recovers_when(color, reason) == playbook.recovers_when != ()
 
 
+def test_ways_back_of_counted_features_ask_for_whole_numbers(tmp_path):
+    """The unit of the feature decides; a risk is no count."""
+    load(tmp_path)
+    workspace = Workspace(root=tmp_path, standard=standard_root())
+    units = {"active_users_28d": "users"}
+    playbooks = load_playbooks(workspace, FEATURES, load_team(workspace), units)
+
+    users = playbooks.recovers_when("red", "low_adoption_after_onboarding")[0]
+    assert users.check(3, {"active_users_28d": 2.0}).criterion == "at least 3 active users in 28 days"
+    risk = next(
+        each
+        for plan in playbooks.by_id.values()
+        for each in plan.playbook.recovers_when
+        if each.feature == "risk"
+    )
+    assert risk.needed({"risk": 0.5}) == 0.45
+
+
 def test_green_has_no_way_back(tmp_path):
     """There is nothing to recover from."""
     assert load(tmp_path).recovers_when("green", "unknown") == ()

@@ -21,6 +21,41 @@ def test_the_strictest_of_several_demands_counts():
     assert (check.now, check.met, check.criterion) == (9, False, "21.7 users")
 
 
+@pytest.mark.parametrize(
+    ("op", "factor", "needed"),
+    [(">=", 0.3, 3), ("<=", 0.3, 2), (">", 0.3, 2), ("<", 0.3, 3), (">=", 1.1, 9), ("=", 0.5, 4)],
+)
+def test_things_that_are_counted_are_asked_for_in_whole_numbers(op, factor, needed):
+    """Nobody brings back 2.4 users: the number named decides, and none that would do is refused."""
+    counted = Predicate(feature="users", op=op, factor_of_onset=factor, says="{needed} users").in_unit(
+        "users"
+    )
+
+    check = counted.check(needed, {"users": 8.0})
+
+    assert (check.needed, check.criterion) == (needed, f"{needed} users")
+    assert check.met is (op not in {">", "<"})
+
+
+def test_a_product_that_is_whole_but_for_its_binary_digits_is_not_rounded_up():
+    """1.1 times 10 is 11.000000000000002, and eleven users are enough."""
+    assert Predicate(feature="x", op=">=", factor_of_onset=1.1).in_unit("users").needed({"x": 10.0}) == 11
+
+
+@pytest.mark.parametrize("unit", ["share", "ratio", "points", "currency", "events per seat"])
+def test_what_is_measured_keeps_its_fractions(unit):
+    """Half of a share of 0.3 is 0.15, not 0."""
+    assert Predicate(feature="x", op="<=", factor_of_onset=0.5).in_unit(unit).needed({"x": 0.3}) == 0.15
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_the_file_says_about_whole_numbers_stands(whole):
+    """An average of counted things has fractions, whatever its unit is called."""
+    predicate = Predicate(feature="x", op=">=", factor_of_onset=0.3, whole=whole)
+
+    assert predicate.in_unit("users" if not whole else "share").whole is whole
+
+
 def test_an_account_that_went_dark_still_has_to_reach_the_number():
     """A factor of nothing asks for nothing; the number beside it asks for something."""
     predicate = Predicate(feature="users", op=">=", number=2, factor_of_onset=1.3)
