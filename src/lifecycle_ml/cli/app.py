@@ -17,10 +17,12 @@ from lifecycle_ml.cli.options import (
     open_workspace,
     parse_day,
 )
+from lifecycle_ml.cli.sections import Sectioned
 from lifecycle_ml.errors import ConfigError, LifecycleError
 
 app = typer.Typer(
     name="lifecycle",
+    cls=Sectioned,
     help="Churn and expansion for B2B subscriptions: scores with reasons, owners and actions.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

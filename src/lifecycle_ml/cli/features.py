@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from lifecycle_ml.cli.options import AsOfOption, JsonOption, WorkspaceOption, open_workspace, parse_day
+from lifecycle_ml.cli.sections import Uncut
 from lifecycle_ml.errors import ConfigError
 
-app = typer.Typer(help="What is known about an account.", no_args_is_help=True)
+app = typer.Typer(cls=Uncut, help="What is known about an account.", no_args_is_help=True)
 
 KnownAtOption = Annotated[
     str | None,

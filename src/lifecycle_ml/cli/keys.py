@@ -12,6 +12,7 @@ import typer
 
 from lifecycle_ml.cli.options import JsonOption, WorkspaceOption, open_workspace, who_says
 from lifecycle_ml.cli.screen import say, say_json, show_table
+from lifecycle_ml.cli.sections import Uncut
 from lifecycle_ml.settings import ROLES
 from lifecycle_ml.store.document import instant_text
 from lifecycle_ml.store.keys import USUAL_PER_MINUTE
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from lifecycle_ml.store.keys import StoredKey
     from lifecycle_ml.store.store import Store
 
-app = typer.Typer(help="Who may call the service.", no_args_is_help=True)
+app = typer.Typer(cls=Uncut, help="Who may call the service.", no_args_is_help=True)
 
 NameArgument = Annotated[str, typer.Argument(help="Name of a key: of the system that calls with it.")]
 

@@ -10,8 +10,9 @@ import typer
 from lifecycle_ml.cli import clock
 from lifecycle_ml.cli.options import ByOption, JsonOption, WorkspaceOption, open_workspace, who_says
 from lifecycle_ml.cli.screen import say, say_json
+from lifecycle_ml.cli.sections import Uncut
 
-app = typer.Typer(help="What the store keeps.", no_args_is_help=True)
+app = typer.Typer(cls=Uncut, help="What the store keeps.", no_args_is_help=True)
 
 
 @app.callback()

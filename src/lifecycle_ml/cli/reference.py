@@ -20,7 +20,7 @@ nothing else.
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    """Yield every command with its full name, in the order of the help."""
+    """Yield every command with its full name, in the order in which they are defined."""
     group: Any = typer.main.get_command(app)
     for name, command in group.commands.items():
         if hasattr(command, "commands"):

@@ -12,6 +12,7 @@ import typer
 from lifecycle_ml.cli import clock
 from lifecycle_ml.cli.options import parse_day, who_says
 from lifecycle_ml.cli.screen import say, say_json
+from lifecycle_ml.cli.sections import Uncut
 
 if TYPE_CHECKING:
     from lifecycle_ml.actions.account_words import AccountWord, Ending, Feeling
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from lifecycle_ml.health.state import Color
     from lifecycle_ml.store.store import Store
 
-app = typer.Typer(help="Say what people know: of an account, or of an action.", no_args_is_help=True)
+app = typer.Typer(
+    cls=Uncut, help="Say what people know: of an account, or of an action.", no_args_is_help=True
+)
 
 Account = Annotated[str, typer.Argument(help="An account_id.")]
 ActionId = Annotated[str, typer.Argument(metavar="ACTION", help="An action_id; `lifecycle actions --json`.")]

@@ -10,6 +10,7 @@ import typer
 
 from lifecycle_ml.cli.options import JsonOption, WorkspaceOption, open_workspace
 from lifecycle_ml.cli.screen import progress_bars, say, say_json, show_table
+from lifecycle_ml.cli.sections import Uncut
 from lifecycle_ml.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from lifecycle_ml.settings import Settings
     from lifecycle_ml.workspace import Workspace
 
-app = typer.Typer(help="Colours: where they turn.", no_args_is_help=True)
+app = typer.Typer(cls=Uncut, help="Colours: where they turn.", no_args_is_help=True)
 
 COLUMNS = ["limits", "red", "caught", "rule", "odds", "red+yellow", "caught ", "rule ", "flips"]
 
