@@ -14,6 +14,7 @@ from lifecycle_ml.cli.options import (
     ByOption,
     JsonOption,
     WorkspaceOption,
+    only_one,
     open_workspace,
     parse_day,
 )
@@ -222,6 +223,20 @@ def actions(
     from lifecycle_ml.cli import queue, readings, rulings
     from lifecycle_ml.cli import scoreboard as scores
 
+    instead = only_one(
+        {
+            "--explain": explain is not None,
+            "--effects": effects,
+            "--scoreboard": scoreboard,
+            "--format": form is not None,
+        }
+    )
+    if owner is not None and instead not in {None, "--format"}:
+        raise ConfigError(f"--owner narrows the list of actions; {instead} is of all owners. Leave one out.")
+    if json and form is not None:
+        raise ConfigError("--format says how the queue is written; leave out --json, or --format.")
+    if effect is not None and not effects:
+        raise ConfigError("--effect goes with --effects; see `lifecycle actions --help`.")
     opened = open_workspace(workspace)
     if effects:
         measured.effects(*opened, parse_day(as_of), effect, as_json=json)
@@ -229,8 +244,6 @@ def actions(
     if scoreboard:
         scores.scoreboard(*opened, parse_day(as_of), as_json=json)
         return
-    if effect is not None:
-        raise ConfigError("--effect goes with --effects; see `lifecycle actions --help`.")
     if explain is not None:
         day = None if as_of is None else parse_day(as_of)
         rulings.explain_rules(*opened, explain, day, as_json=json)
@@ -312,11 +325,13 @@ def revenue(
         "--reasons": (reasons, ahead.reasons),
         "--loops": (loops, feedback.loops),
     }
-    chosen = [name for name, (wanted, _) in parts.items() if wanted]
-    if len(chosen) > 1:
-        raise ConfigError(f"{' and '.join(chosen)} are reports of their own; ask for one of them.")
-    if chosen:
-        parts[chosen[0]][1](*opened, day, as_json=json)
+    chosen = only_one({name: wanted for name, (wanted, _) in parts.items()})
+    if chosen is not None and gross_margin != 1.0:
+        raise ConfigError(
+            f"--gross-margin counts in CAC payback and LTV; {chosen} has neither. Leave one out."
+        )
+    if chosen is not None:
+        parts[chosen][1](*opened, day, as_json=json)
         return
     books.revenue(*opened, day, gross_margin, as_json=json)
 

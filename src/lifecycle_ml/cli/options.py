@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from getpass import getuser
 from pathlib import Path
@@ -28,6 +29,17 @@ def open_workspace(path: Path) -> tuple[Workspace, Settings]:
     """Return the workspace at `path` and the settings of the environment for it."""
     workspace = load_workspace(path)
     return workspace, Settings.read(workspace.root)
+
+
+def only_one(options: Mapping[str, bool]) -> str | None:
+    """Return the option that was given, None where none was.
+
+    Raises: ConfigError where several of those that exclude one another were.
+    """
+    given = [name for name, wanted in options.items() if wanted]
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)} ask for different things; give one of them.")
+    return given[0] if given else None
 
 
 def who_says(by: str | None) -> str:

@@ -50,4 +50,4 @@ def test_json_holds_every_row(shown):
 
 
 def test_one_report_at_a_time(shown):
-    assert "--leakage and --loops are reports of their own" in str(shown("--leakage").exception)
+    assert "--leakage and --loops ask for different things" in str(shown("--leakage").exception)

@@ -137,4 +137,4 @@ def test_reports_of_their_own_are_asked_for_one_at_a_time(shown):
     done = shown("--forecast", "--finance")
 
     assert isinstance(done.exception, ConfigError)
-    assert "--forecast and --finance are reports of their own" in str(done.exception)
+    assert "--forecast and --finance ask for different things" in str(done.exception)
