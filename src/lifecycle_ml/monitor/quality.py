@@ -13,6 +13,7 @@ import pandas as pd
 from lifecycle_ml.matrix.feature import FeatureSet
 from lifecycle_ml.monitor.config import MonitoringConfig
 from lifecycle_ml.monitor.drift import Snapshots, age_weights, effective_accounts
+from lifecycle_ml.reasons.sentences import write_number
 from lifecycle_ml.tables.feeds import FEED_RULES
 from lifecycle_ml.tables.findings import Finding
 
@@ -75,7 +76,7 @@ def feed_faults(
                 features=tuple(hit),
                 lean=lean,
                 weighs=lean >= config.quality.fix_from_lean,
-                says=f"{finding.advice} {_rest_on(hit, lean)}",
+                says=f"{finding.advice} {_rest_on(hit, leans)}",
             )
         )
     return faults
@@ -129,7 +130,7 @@ def value_faults(
                         says=f"`{name}` is unknown for {int(empty.sum()):,} of {len(now):,} accounts "
                         f"({empty.mean():.0%}); in the training snapshots it was for {was:.0%}. It is "
                         "read from "
-                        f"{_sources(features, name)}. {_rest_on([name], lean)}",
+                        f"{_sources(features, name)}. {_rest_on([name], leans)}",
                         accounts=_accounts(current, empty),
                     )
                 )
@@ -147,10 +148,11 @@ def value_faults(
                     weighs=weighs,
                     says=f"`{name}` of {int(outside.sum()):,} of {len(now):,} accounts "
                     f"({outside.mean():.0%}) lies "
-                    f"outside {low:g} to {high:g}, all that the training snapshots held; half of today's lie "
-                    f"above {float(now.median()):g}. A unit or a definition changed in "
+                    f"outside {_figure(features, name, low)} to {_figure(features, name, high)}, all that "
+                    "the training snapshots held; half of today's lie above "
+                    f"{_figure(features, name, float(now.median()))}. A unit or a definition changed in "
                     f"{_sources(features, name)}. "
-                    f"{_rest_on([name], lean)}",
+                    f"{_rest_on([name], leans)}",
                     accounts=_accounts(current, outside),
                 )
             )
@@ -189,10 +191,18 @@ def _accounts(snapshots: Snapshots, chosen: Any) -> tuple[str, ...]:
     return tuple(snapshots.matrix.loc[chosen, "account_id"].astype(str))
 
 
-def _rest_on(names: Sequence[str], lean: float) -> str:
+def _rest_on(names: Sequence[str], leans: Mapping[str, float]) -> str:
     if not names:
         return "No feature of the model rests on it."
+    if len(set(leans.values())) == 1:  # rules serve: no model leans on one feature more than on another
+        rest = "rests" if len(names) == 1 else "rest"
+        return f"{len(names)} of {len(leans)} features {rest} on it ({_listed(names)})."
+    lean = sum(leans[name] for name in names)
     return f"{lean:.0%} of what the model leans on rests on it ({_listed(names)})."
+
+
+def _figure(features: FeatureSet, name: str, value: float) -> str:
+    return write_number(value, features[name].unit if name in features else "")
 
 
 def _sources(features: FeatureSet, name: str) -> str:

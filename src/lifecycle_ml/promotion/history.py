@@ -32,7 +32,7 @@ def served_history(settings: Settings, recipe: Recipe, tables: Tables, grounds: 
     """
     serving = champion(settings, recipe.name)
     if serving is None or serving.source != "model" or serving.tier != "full":
-        what = "nothing serves yet" if serving is None else f"{serving.source} (tier {serving.tier}) serves"
+        what = _what_serves(serving)
         raise ConfigError(
             f"limits are tuned to what the model that serves said out of time, and {what} for "
             f"{recipe.name!r}. Train with `lifecycle train {recipe.name}`; until "
@@ -58,6 +58,12 @@ def served_history(settings: Settings, recipe: Recipe, tables: Tables, grounds: 
         }
     )
     return Record(rows=rows, base_rate=serving.base_rates[serving.headline], rule=name)
+
+
+def _what_serves(serving: Bundle | None) -> str:
+    if serving is None:
+        return "nothing serves yet"
+    return "rules serve" if serving.source == "rules" else f"a model of tier {serving.tier} serves"
 
 
 def _predictions(settings: Settings, recipe: Recipe, serving: Bundle) -> pd.DataFrame:

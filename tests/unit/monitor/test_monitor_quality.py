@@ -69,6 +69,34 @@ def test_values_never_seen_before_are_a_unit_that_changed():
     assert "outside 5 to 99" in fault.says
 
 
+def test_values_never_seen_are_written_in_the_unit_of_their_feature():
+    """A share of 0.6666667 is 67%, and nobody reads six decimals."""
+    name = "active_users_per_seat"
+    then = REFERENCE.matrix.assign(**{name: np.linspace(1 / 3, 2 / 3, len(REFERENCE.matrix))})
+    now = current().matrix.assign(**{name: 1234.56789})
+
+    (fault,) = value_faults(
+        Snapshots(then, REFERENCE.age_days),
+        Snapshots(now, current().age_days),
+        FEATURES,
+        {name: 1.0},
+        CONFIG,
+    )
+
+    assert "outside 33% to 67%" in fault.says
+    assert "above 123,457%." in fault.says
+
+
+def test_where_rules_serve_features_are_counted_and_no_model_is_spoken_of():
+    """Rules lean on nothing, so every feature weighs the same."""
+    finding = found("feed_late", "usage_events", "known_at", advice="`usage_events` is late.")
+    even = dict.fromkeys(LEANS, 1 / len(LEANS))
+
+    (fault,) = feed_faults([finding], FEATURES, even, CONFIG)
+
+    assert fault.says == "`usage_events` is late. 1 of 3 features rests on it (active_users_28d)."
+
+
 def test_growth_within_what_was_seen_is_no_fault():
     """Everyone uses more; nobody more than anybody ever did."""
     seen = current(seats=lambda column: (column * 1.3).clip(upper=99))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -123,4 +124,20 @@ def test_too_little_history_is_refused_with_the_numbers(grounds, dates, churners
 def test_without_a_model_nothing_is_tuned(tmp_path, grounds, tables):
     """Rules give no probabilities of the account's own."""
     with pytest.raises(ConfigError, match="nothing serves yet"):
+        served_history(Settings.read(tmp_path, {}), load_recipe(STANDARD, "churn"), tables, grounds)
+
+
+@pytest.mark.parametrize(
+    ("source", "tier", "says"),
+    [
+        ("rules", "insufficient", "and rules serve for"),
+        ("model", "advisory", "a model of tier advisory serves"),
+    ],
+)
+def test_what_serves_instead_is_said_in_words(monkeypatch, tmp_path, grounds, tables, source, tier, says):
+    """Rules have no tier that anybody chose."""
+    serving = SimpleNamespace(source=source, tier=tier)
+    monkeypatch.setattr("lifecycle_ml.promotion.history.champion", lambda *_: serving)
+
+    with pytest.raises(ConfigError, match=says):
         served_history(Settings.read(tmp_path, {}), load_recipe(STANDARD, "churn"), tables, grounds)
