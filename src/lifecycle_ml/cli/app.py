@@ -85,6 +85,8 @@ def check(
     from lifecycle_ml.cli import inspect, loops
 
     if part == "motion":
+        if as_of is not None:
+            raise ConfigError("--as-of goes with the tables; what is agreed has no date. Leave it out.")
         loops.check_motion(open_workspace(workspace)[0], html, as_json=json)
         return
     if html is not None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from lifecycle_ml.cli.screen import say, say_json
+from lifecycle_ml.cli.screen import counted, say, say_json
 from lifecycle_ml.errors import ConfigError, LifecycleError
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ FRESH: Final = timedelta(hours=26)
 """A nightly run and what it may be late."""
 AHEAD: Final = timedelta(minutes=5)
 """How far clocks may lie apart before a publication seems to come from the future."""
+IN_DAYS: Final = 72
+"""Hours from which an age is said in days."""
 LEAST_ROOM: Final = 2_000_000_000
 """Bytes; a night's readings, a training and what DuckDB puts aside."""
 
@@ -116,13 +118,14 @@ def _publication(current: Publication | None, now: datetime) -> str:
             f"made at {current.now:%Y-%m-%d %H:%M}Z, which this machine's clock has not reached: set the "
             "clock (UTC), or leave out --now where it was given."
         )
-    hours = age.total_seconds() / 3600
+    hours = max(age.total_seconds() / 3600, 0)
+    ago = counted(round(hours), "hour") if hours < IN_DAYS else counted(round(hours / 24), "day")
     if age > FRESH:
         raise ConfigError(
-            f"as of {current.as_of}, made {hours:,.0f} hours ago: the nightly run did not come. Run "
+            f"as of {current.as_of}, made {ago} ago: the nightly run did not come. Run "
             "`lifecycle run` and read what it says."
         )
-    return f"as of {current.as_of}, made {max(hours, 0):.0f} hours ago"
+    return f"as of {current.as_of}, made {ago} ago"
 
 
 def _keys(settings: Settings) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lifecycle_ml.cli.options import JsonOption, WorkspaceOption, open_workspace, who_says
-from lifecycle_ml.cli.screen import say, say_json, show_table
+from lifecycle_ml.cli.screen import counted, say, say_json, show_table
 from lifecycle_ml.cli.sections import Uncut
 from lifecycle_ml.settings import ROLES
 from lifecycle_ml.store.document import instant_text
@@ -104,7 +104,8 @@ def revoke(
     """End the keys of a name at once: every worker refuses them within seconds."""
     with _store(workspace) as store:
         count = store.keys().revoke(name, _now(), key_id, who_says(None))
-    say(f"{count} key{'' if count == 1 else 's'} named {name} revoked; workers refuse it within 2 seconds.")
+    them = "it" if count == 1 else "them"
+    say(f"{counted(count, 'key')} named {name} revoked; workers refuse {them} within 2 seconds.")
 
 
 @app.command("log")
@@ -121,7 +122,8 @@ def log(
     if json:
         say_json(rows)
     elif not rows:
-        say(f"Nothing was changed in the last {days} days.")
+        whom = "" if name is None else f" by {name!r}"
+        say(f"Nothing was changed{whom} in the last {counted(days, 'day')}.")
     else:
         columns = [column.replace("_", " ") for column in rows[0]]
         show_table("Changes, the newest first", columns, [[*row.values()] for row in rows])

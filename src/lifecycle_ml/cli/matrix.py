@@ -149,7 +149,7 @@ def _show_late(found: Lateness) -> None:
             f"Rows of before {found.as_of} that became known after it",
             ["table", "rows", "accounts", "median delay in days"],
             [
-                [item.table, f"{item.rows:,}", f"{item.accounts:,}", _short(item.median_delay_days)]
+                [item.table, f"{item.rows:,}", f"{item.accounts:,}", _days(item.median_delay_days)]
                 for item in late
             ],
             ["rows", "accounts", "median delay in days"],
@@ -187,6 +187,10 @@ def _show_late(found: Lateness) -> None:
 
 def _named(accounts: Sequence[str]) -> str:
     return f" ({', '.join(accounts[:5])}{', …' if len(accounts) > 5 else ''})" if accounts else ""
+
+
+def _days(delay: float | None) -> str:
+    return "null" if delay is None else f"{delay:,.1f}"
 
 
 def _short(value: float | str | None) -> str:

@@ -25,9 +25,14 @@ def explain(settings: Settings, account: str, as_of: date | None, *, as_json: bo
     with closing(Store.open(settings.store_url)) as store:
         answers = store.answers([account], as_of)
         renewal, starts = store.renewal(account, as_of), store.onboarding_start(account, as_of)
+        latest = store.current()
+    if latest is None:
+        raise ConfigError("nothing is published; run `lifecycle run` first.")
     if answers.publication is None:
-        day = "" if as_of is None else f" as of {as_of}"
-        raise ConfigError(f"nothing is published{day}; run `lifecycle run` first.")
+        raise ConfigError(
+            f"nothing is published as of {as_of}; the last publication is of {latest.as_of}. "
+            f"`lifecycle run --as-of {as_of}` makes one of that day."
+        )
     if account not in answers.bodies:
         why = answers.unscored.get(account, "no account of that id is known.")
         raise ConfigError(f"account {account!r} has no reading as of {answers.publication.as_of}: {why}")

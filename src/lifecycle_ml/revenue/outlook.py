@@ -93,8 +93,7 @@ def published_outlook(
     documents = [json.loads(body) for body in store.readings(account_ids, chosen.as_of).values()]
     told = [each for each in documents if each["churn"]["tier"] == "full"]
     if not told:
-        tier = documents[0]["churn"]["tier"] if documents else "none"
-        return None, f"the scores of {chosen.as_of} are of tier {tier}: rules serve, and they have no chances"
+        return None, f"the scores of {chosen.as_of} are bands and no chances"
     horizons = tuple(int(item["days"]) for item in told[0]["churn"]["by_horizon"])
     chances = np.array(
         [[item["probability"] for item in each["churn"]["by_horizon"]] for each in told], dtype=float

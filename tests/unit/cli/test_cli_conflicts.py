@@ -20,6 +20,7 @@ def test_one_option_of_several_is_told_and_none_is_none():
         ("actions --effects --scoreboard", "--effects and --scoreboard ask for different things"),
         ("actions --explain A-1 --format csv", "--explain and --format ask for different things"),
         ("actions --explain A-1 --owner Dana", "--owner narrows the list of actions; --explain is of all"),
+        ("check motion --as-of 2026-06-30", "what is agreed has no date"),
         ("actions --format csv --json", "leave out --json, or --format"),
         ("actions --scoreboard --effect 0.1", "--effect goes with --effects"),
         ("revenue --forecast --gross-margin 0.8", "--forecast has neither"),

@@ -64,7 +64,11 @@ def test_all_in_order_is_status_0(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("made", "says"),
-    [(NOW - timedelta(hours=27), "27 hours ago"), (NOW + timedelta(hours=1), "set the clock")],
+    [
+        (NOW - timedelta(hours=27), "made 27 hours ago"),
+        (NOW - timedelta(hours=3476), "made 145 days ago"),
+        (NOW + timedelta(hours=1), "set the clock"),
+    ],
 )
 def test_a_publication_that_is_old_or_from_the_future_is_wrong(made, says):
     """Older than a day and two hours, or later than the clock."""

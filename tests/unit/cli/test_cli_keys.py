@@ -51,7 +51,7 @@ def test_rotating_and_revoking_say_what_happens_to_the_one_before(keys):
     """How long it works on; how many ended."""
     keys("create", "crm", "--role", "act")
     assert "works for 168 more hours" in keys("rotate", "crm")
-    assert "2 keys named crm revoked" in keys("revoke", "crm")
+    assert "2 keys named crm revoked; workers refuse them" in keys("revoke", "crm")
     assert count_keys(keys.settings()) == 0
     with pytest.raises(KeyChangeError, match="no working key"):
         keys("revoke", "crm")
@@ -68,6 +68,7 @@ def test_changes_to_keys_are_logged_with_who_made_them(keys):
     assert {each["who"] for each in logged} == {getuser()}
     assert key not in str(logged)
     assert "key rotated" in keys("log")
+    assert keys("log", "--name", "Zoë", "--days", "1") == "Nothing was changed by 'Zoë' in the last 1 day.\n"
 
 
 def test_the_keys_of_the_environment_are_counted_too(keys, monkeypatch):

@@ -71,3 +71,15 @@ def test_where_nobody_is_logged_in_it_was_the_command_line(lifecycle, monkeypatc
     )
     lifecycle("store", "prune", "--keep-days", "100")
     assert [who for who, *_ in log(lifecycle)] == ["command line"]
+
+
+def test_a_day_without_a_publication_is_told_the_last_one_and_what_makes_one(tmp_path, lifecycle):
+    """`lifecycle explain --as-of` of a day before anything was published."""
+    words = ["explain", "A-1042", "--as-of", "2020-01-01", "--workspace", str(tmp_path)]
+
+    refused = CliRunner().invoke(app, words).exception
+
+    assert str(refused) == (
+        "nothing is published as of 2020-01-01; the last publication is of 2026-06-30. "
+        "`lifecycle run --as-of 2020-01-01` makes one of that day."
+    )

@@ -73,7 +73,7 @@ def test_the_scores_of_the_days_before_are_taken():
         (
             [publication("2024-07-01", "2024-07-01T02:00")],
             [reading("A", "advisory", horizons=((90, None),))],
-            "are of tier advisory: rules serve",
+            "are bands and no chances",
         ),
         (
             [publication("2024-07-01", "2024-07-01T02:00")],
