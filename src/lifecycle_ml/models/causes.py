@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import minimize
 from sklearn.model_selection import GroupKFold
+from threadpoolctl import threadpool_limits
 
 from lifecycle_ml.models.encoding import Floats, steps_of, sum_groups
 
@@ -144,7 +145,9 @@ class Causes:
             offsets=np.zeros((1, len(categories))),
         )
         told = cause.isin(list(categories)).to_numpy()
-        return start._learned(matrix[told], cause[told], seed)
+        # thousands of products of small tables: a second thread would only be waited for
+        with threadpool_limits(1, user_api="blas"):
+            return start._learned(matrix[told], cause[told], seed)
 
     def _learned(self, matrix: pd.DataFrame, cause: pd.Series, seed: int) -> Causes:
         account, accounts = pd.factorize(matrix["account_id"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from threadpoolctl import threadpool_limits
+
 from lifecycle_ml.revenue.books import read_books
 from lifecycle_ml.revenue.loops.at_risk import customers_at_risk
 from lifecycle_ml.revenue.loops.lost_to_product import addressable, gaps
@@ -33,6 +35,19 @@ def feedback_loops(
     each has a loop of lifetime values.
     Raises: TableError as `customers_at_risk` and `read_books`.
     """
+    # regressions on some thousand cells of time: a second thread would only be waited for
+    with threadpool_limits(1, user_api="blas"):
+        return _loops(tables, known_on, grace_days, arrival_lag_days, gross_margin, decides)
+
+
+def _loops(
+    tables: Tables,
+    known_on: date,
+    grace_days: int,
+    arrival_lag_days: int,
+    gross_margin: float,
+    decides: Mapping[str, str] | None,
+) -> list[Loop]:
     about = customers_at_risk(tables, known_on, grace_days, arrival_lag_days)
     try:
         first = [bad_fit(about), hand_offs(about)]
