@@ -135,7 +135,12 @@ def _ask(server: Server, number: int, seen: Seen, done: Event) -> None:
                 _complete(client, f"{number}-{turn}", seen)
             elif kind == 6:
                 changes = [{"feature": "active_users_28d", "value": turn % 40}]
-                _told(client.post("/v1/what-if", json={"account_id": ids[0], "changes": changes}), seen)
+                answer = client.post("/v1/what-if", json={"account_id": ids[0], "changes": changes})
+                _told(answer, seen)
+                if answer.status_code == 200:
+                    _one_model(
+                        answer.json()["publication_id"], {answer.json()["model"]["churn"]["digest"]}, seen
+                    )
             elif kind in (4, 5):
                 path = "/v1/accounts?limit=50" if kind == 4 else "/v1/actions?limit=50"
                 _told(client.get(path), seen)
@@ -168,12 +173,19 @@ def _whole(answer: dict[str, Any], seen: Seen) -> None:
     moments = {(each["as_of"], each["scored_at"]) for each in accounts} - {
         (answer["as_of"], answer["scored_at"])
     }
-    digests = {each["model"]["churn"]["digest"] for each in accounts}
+    if moments:
+        with seen.lock:
+            seen.torn.append(f"publication {answer['publication_id']}: {sorted(moments)}")
+    _one_model(answer["publication_id"], {each["model"]["churn"]["digest"] for each in accounts}, seen)
+
+
+def _one_model(publication: int, digests: set[str], seen: Seen) -> None:
+    """Note where answers of one publication come from several models."""
     with seen.lock:
-        known = seen.models.setdefault(answer["publication_id"], set())
+        known = seen.models.setdefault(publication, set())
         known |= digests
-        if moments or len(known) > 1:
-            seen.torn.append(f"publication {answer['publication_id']}: {sorted(moments)}, {sorted(known)}")
+        if len(known) > 1:
+            seen.torn.append(f"publication {publication}: {sorted(known)}")
 
 
 def _publish(

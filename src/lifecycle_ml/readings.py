@@ -32,7 +32,7 @@ from lifecycle_ml.reasons.explain import Explanations, explain
 from lifecycle_ml.rulebook import CHURN, EXPANSION, Rulebook, load_rulebook, served_by
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.store.reading import Served, compose, make_receipt, plain
-from lifecycle_ml.store.rows import Before, StoredReading
+from lifecycle_ml.store.rows import Before, Publication, StoredReading
 from lifecycle_ml.store.store import Store
 from lifecycle_ml.tables.feeds import examine_feeds
 from lifecycle_ml.tables.source import Tables, read_tables
@@ -250,16 +250,22 @@ class Gathered:
         )
 
 
-def gather(workspace: Workspace, settings: Settings, account_ids: Collection[str], as_of: date) -> Gathered:
-    """Read accounts from the source, and load the bundles of the publication readers see."""
+def gather(
+    workspace: Workspace,
+    settings: Settings,
+    account_ids: Collection[str],
+    as_of: date,
+    publication: Publication | None = None,
+) -> Gathered:
+    """Read accounts from the source, and load the bundles of a publication (default: the one readers see)."""
     tables = read_tables(workspace, settings)
     recipe = load_recipe(workspace, CHURN)
     store = Store.open(settings.store_url)
     try:
-        past, latest = past_of(store, recipe, as_of), store.current()
+        past, seen = past_of(store, recipe, as_of), publication or store.current()
     finally:
         store.close()
-    served = None if latest is None else served_by(settings, latest.digests["models"])
+    served = None if seen is None else served_by(settings, seen.digests["models"])
     rules = load_rulebook(workspace, settings, tables, served)
     spine = population(tables, rules.recipe, [as_of], account_ids=list(account_ids))
     accounts = named_accounts(tables, rules, as_of, midnight(as_of))

@@ -120,7 +120,7 @@ class WhatIfs:
         from lifecycle_ml.readings import gather
 
         try:
-            gathered = gather(self._workspace, self._settings, [account_id], publication.as_of)
+            gathered = gather(self._workspace, self._settings, [account_id], publication.as_of, publication)
         except BundleError as error:
             raise NoModelError(str(error)) from error
         if gathered.rules.churn.source != "model":
@@ -186,6 +186,8 @@ def _valued(feature: Feature, value: Value, at: int, words: Sequence[str] | None
         raise ChangeError(
             at, "value", f"{feature.name} is a number counted in {feature.unit!r}; write a number, or null."
         )
+    if value < 0 and feature.is_count:
+        raise ChangeError(at, "value", f"{feature.name} counts {feature.unit}; write 0 or more, or null.")
     return float(value)
 
 

@@ -148,6 +148,11 @@ class Feature:
         return self.value.kind == "yes_no"
 
     @property
+    def is_count(self) -> bool:
+        """Whether it counts rows or different values, and so is never below zero."""
+        return isinstance(self.value, Rows) and self.value.verb in {"count", "distinct"}
+
+    @property
     def columns(self) -> frozenset[tuple[str, str]]:
         """Every (table, column) its value and usual value read."""
         return frozenset((leaf.table, name) for leaf in self._leaves for name in leaf.columns)

@@ -16,7 +16,7 @@ from lifecycle_ml.service.api.what_if import WhatIfAnswer
 from lifecycle_ml.what_if import ChangeError, FeatureChange, NoModelError, NotThereError, WhatIfs, changed_row
 
 QUESTION = examples.WHAT_IF_QUESTION
-IDS = ("scored_at", "publication_id", "request_id")
+IDS = ("scored_at", "publication_id", "request_id", "budget")
 
 
 @pytest.fixture(autouse=True)
@@ -159,8 +159,8 @@ def row(features):
 
 
 def named(features, kind):
-    """Return one feature of a kind: text, yes_no or number."""
-    kinds = {"text": lambda f: f.is_text, "yes_no": lambda f: f.is_yes_no}
+    """Return one feature of a kind: text, yes_no, count or number."""
+    kinds = {"text": lambda f: f.is_text, "yes_no": lambda f: f.is_yes_no, "count": lambda f: f.is_count}
     other = kinds.get(kind, lambda f: not f.is_text and not f.is_yes_no)
     return next(feature for feature in features if other(feature))
 
@@ -197,6 +197,7 @@ def test_null_is_a_gap(features, row):
         ("number", True, None, "value", "write a number, or null"),
         ("number", float("nan"), None, "value", "write a number, or null"),
         ("number", float("inf"), None, "value", "write a number, or null"),
+        ("count", -5.0, None, "value", "write 0 or more, or null"),
         ("number", 7.0, "dollars", "unit", "not counted in 'dollars'"),
         ("yes_no", 0.5, None, "value", "true, false or null"),
         ("yes_no", "yes", None, "value", "true, false or null"),

@@ -224,6 +224,7 @@ WHAT_IF: dict[str, Any] = {
     },
     "model": ACCOUNT["model"],
     "request_id": "3f9c1e07a2b84d56",
+    "budget": {"limit": 1_000, "remaining": 999, "resets_in": 60},
 }
 
 CHANGED_ACTION: dict[str, Any] = {

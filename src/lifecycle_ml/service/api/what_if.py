@@ -14,6 +14,7 @@ from lifecycle_ml.service.api.answers import json_bytes, json_response, response
 from lifecycle_ml.service.api.keys import Caller, require
 from lifecycle_ml.service.api.models import (
     AccountId,
+    Answer,
     Color,
     InFavour,
     Models,
@@ -24,7 +25,7 @@ from lifecycle_ml.service.api.models import (
     Shape,
 )
 from lifecycle_ml.service.api.problems import ProblemError
-from lifecycle_ml.service.serving import Serving, request_id, serving
+from lifecycle_ml.service.serving import Serving, about_call, serving
 from lifecycle_ml.store.document import instant_text
 from lifecycle_ml.store.rows import storable
 from lifecycle_ml.what_if import ChangeError, FeatureChange, NoModelError, NotThereError
@@ -85,7 +86,7 @@ class ShortScore(Shape):
     in_favour: list[InFavour]
 
 
-class WhatIfAnswer(Shape):
+class WhatIfAnswer(Answer):
     """The score of an account as it is, and as it would be with the changes."""
 
     model_config = ConfigDict(json_schema_extra={"example": examples.WHAT_IF})
@@ -98,7 +99,6 @@ class WhatIfAnswer(Shape):
     before: ShortScore
     after: ShortScore
     model: Models
-    request_id: str
 
 
 @router.post(
@@ -150,7 +150,7 @@ def what_if(
     rest = {
         "scored_at": instant_text(publication.now),
         "publication_id": publication.publication_id,
-        "request_id": request_id(request),
+        **about_call(request),
     }
     return json_response(json_bytes({**answer, **rest}))
 
