@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from lifecycle_ml.cli.screen import say, say_json
+from lifecycle_ml.cli.screen import counted, say, say_json
 from lifecycle_ml.errors import ConfigError, UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PARTS = ("all", "features", "serving", "motion")
 """Parts of `check`; the last one is shown by `cli/loops.py`."""
+NAMED = 8
+"""Features a finding names before it counts the rest."""
 
 
 def check(workspace: Workspace, settings: Settings, part: str, as_of: date, *, as_json: bool) -> None:
@@ -51,18 +53,21 @@ def check(workspace: Workspace, settings: Settings, part: str, as_of: date, *, a
 
 def _show(findings: Sequence[Finding]) -> None:
     for finding in findings:
-        rows = f" ({finding.rows:,} rows)" if finding.rows else ""
+        rows = f" ({counted(finding.rows, 'row')})" if finding.rows else ""
         say(f"{finding.severity.upper():8}{finding.rule}{rows}")
         say(f"        {finding.advice}")
         if finding.examples:
             say(f"        for example {', '.join(map(str, finding.examples))}")
         if finding.costs.features:
-            lost = ", ".join(finding.costs.features)
-            say(f"        costs {len(finding.costs.features)} features: {lost}")
+            lost = finding.costs.features
+            more = f" and {len(lost) - NAMED} more; --json names all" if len(lost) > NAMED else ""
+            say(f"        costs {counted(len(lost), 'feature')}: {', '.join(lost[:NAMED])}{more}")
         if finding.costs.categories:
             say(f"        cannot be evidenced: {', '.join(finding.costs.categories)}")
     counts = [sum(item.severity == level for item in findings) for level in ("error", "warning", "advice")]
-    say("{} errors, {} warnings, {} pieces of advice.".format(*counts))
+    errors, warnings, advice = counts
+    pieces = f"{counted(advice, 'piece')} of advice"
+    say(f"{counted(errors, 'error')}, {counted(warnings, 'warning')}, {pieces}.")
 
 
 def check_rules_of(workspace: Workspace) -> tuple[int, list[Finding]]:
