@@ -223,9 +223,7 @@ def _required(text: str, otherwise: str) -> str:
 
 def _listed(value: str, known: Sequence[str], what: str) -> str:
     if value not in known:
-        raise AccountWordError(
-            f"no {what} {value!r}.{did_you_mean(value, known)} There are {', '.join(known)}."
-        )
+        raise AccountWordError(f"no {what} {value!r}.{did_you_mean(value, known)}")
     return value
 
 

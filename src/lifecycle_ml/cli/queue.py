@@ -29,7 +29,7 @@ def write_queue(settings: Settings, owner: str | None, form: str) -> None:
     from lifecycle_ml.store.store import Store
 
     if form not in FORMATS:
-        raise ConfigError(f"--format {form!r}: write csv or json.{did_you_mean(form, FORMATS)}")
+        raise ConfigError(f"--format {form!r} is not one.{did_you_mean(form, FORMATS)}")
     with closing(Store.open(settings.store_url)) as store:
         if store.current() is None:
             raise ConfigError("nothing is published; run `lifecycle run` first.")

@@ -54,7 +54,7 @@ def test_the_queue_is_written_as_json(settings, capsys):
 
 def test_another_format_is_refused_with_the_nearest(settings):
     """A misspelling is named."""
-    with pytest.raises(ConfigError, match=r"--format 'jsn': write csv or json.*json"):
+    with pytest.raises(ConfigError, match=r"--format 'jsn' is not one. Did you mean 'json'\?"):
         write_queue(settings, None, "jsn")
 
 
