@@ -15,10 +15,10 @@ from lifecycle_ml.actions.rulebook import ActionRules, load_action_rules
 from lifecycle_ml.actions.soundness import examine_rules
 from lifecycle_ml.actions.stages import FILE as STAGES
 from lifecycle_ml.actions.stages import START
-from lifecycle_ml.health.config import HealthConfig, load_health
+from lifecycle_ml.health.config import HealthConfig, Input, load_health
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.motion.parts import Motion, Part, role_in_words
-from lifecycle_ml.reasons.sentences import write_number
+from lifecycle_ml.reasons.sentences import SHARES, YES_NO, after_one, write_number
 from lifecycle_ml.reasons.taxonomy import Taxonomy, load_taxonomy
 from lifecycle_ml.revenue.churn_reasons import FILE as REVIEW
 from lifecycle_ml.revenue.churn_reasons import load_review
@@ -209,16 +209,7 @@ class _Reading:
 
     def _health_inputs(self) -> Part:
         file = "serving/health.toml"
-        listed = [
-            f"{name.replace('_', ' ')}: good {'from' if entry.better == 'higher' else 'up to'} "
-            f"{write_number(entry.good)}"
-            + (
-                ""
-                if entry.poor is None
-                else f", poor {'up to' if entry.better == 'higher' else 'from'} {write_number(entry.poor)}"
-            )
-            for name, entry in self.health.inputs.items()
-        ]
+        listed = [self._input(name, entry) for name, entry in self.health.inputs.items()]
         tables = {
             name: set(self.features.tables_of(entry.feature)) - self._sources
             for name, entry in self.health.inputs.items()
@@ -230,6 +221,14 @@ class _Reading:
             if lacking
         ]
         return self._part("health_inputs", [file], listed, missing, self._said(file))
+
+    def _input(self, name: str, entry: Input) -> str:
+        """Say where an input turns good and poor, in the unit of its feature, and which feature it is."""
+        unit = self.features[entry.feature].unit if entry.feature in self.features.names else ""
+        good, poor = ("from", "up to") if entry.better == "higher" else ("up to", "from")
+        name, feature = name.replace("_", " "), entry.feature.replace("_", " ")
+        said = f"{name}: {feature} good {good} {_with_unit(entry.good, unit)}"
+        return said if entry.poor is None else f"{said}, poor {poor} {_with_unit(entry.poor, unit)}"
 
     def _renewal_ownership(self) -> Part:
         file, team = self.actions.renewals.file, self.actions.team
@@ -404,3 +403,10 @@ def _twice(what: str, names: Iterable[str]) -> list[str]:
 def _few(names: Iterable[str]) -> str:
     given = [name.replace("_", " ") for name in names]
     return ", ".join(given[:4]) + (f" and {len(given) - 4} more" if len(given) > 4 else "")
+
+
+def _with_unit(value: float, unit: str) -> str:
+    number = write_number(value, unit)
+    if unit in SHARES | YES_NO | {""}:
+        return number
+    return f"{number}{after_one(f' {unit}') if number == '1' else f' {unit}'}"

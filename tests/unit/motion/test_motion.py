@@ -165,3 +165,13 @@ def test_the_command_prints_and_writes_the_page(tmp_path):
     assert [part["state"] for part in told["parts"]] == ["defined"] * 10
     refused = CliRunner().invoke(app, ["check", "serving", "--html", "x.html", "--workspace", str(tmp_path)])
     assert isinstance(refused.exception, ConfigError)
+
+
+def test_limits_of_inputs_are_said_in_the_unit_of_their_feature(tmp_path):
+    """A limit of 30 says nothing before one knows of what, and a share of 0.9 is 90%."""
+    found = parts_of(own(tmp_path))["health_inputs"]
+    said = " | ".join(found.defined)
+
+    assert "onboarding milestones: milestones overdue good up to 0 milestones, poor from 2 milestones" in said
+    assert "usage against own pattern: " in said
+    assert "good from 90%, poor up to 60%" in said
