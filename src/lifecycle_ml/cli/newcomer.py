@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from lifecycle_ml.cli.screen import progress_bars, say
+from lifecycle_ml.cli.screen import counted, progress_bars, say
 from lifecycle_ml.errors import ConfigError
 from lifecycle_ml.settings import ApiKey, Settings
 from lifecycle_ml.tables.schema import KNOWN_AT, SCHEMAS, TableSchema
@@ -49,12 +49,24 @@ def _select(schema: TableSchema) -> str:
 
 
 def simulate(folder: Path, accounts: int, seed: int) -> None:
-    """Write a synthetic company to `folder` and its truth beside it."""
+    """Write a synthetic company to `folder` and its truth beside it, over one that was simulated before.
+
+    Raises: ConfigError where the folder holds tables that nobody simulated.
+    """
     from lifecycle_ml.simulate.company import simulate_company
 
-    company = simulate_company(seed, accounts)
     truth = folder.with_name(folder.name + "-truth")
-    company.write(folder, truth)
+    there = [name for name in SCHEMAS if (folder / f"{name}.parquet").exists()]
+    if there and not truth.exists():
+        raise ConfigError(
+            f"{folder} holds {counted(len(there), 'table')} that no simulation wrote, for there is no "
+            f"{truth.name} beside it: {', '.join(there)}. They would be overwritten; choose another folder."
+        )
+    with progress_bars() as progress:
+        progress("simulating a company", 0, 1)
+        company = simulate_company(seed, accounts)
+        company.write(folder, truth)
+        progress("simulating a company", 1, 1)
     rows = sum(len(frame) for frame in company.tables.values())
     say(f"{folder}: {len(company.tables)} tables, {rows:,} rows, {accounts:,} accounts.")
     last = company.first + timedelta(days=company.days)

@@ -52,3 +52,19 @@ def test_a_workspace_with_sources_is_left_alone(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="exists already; choose a new folder"):
         init(tmp_path)
+
+
+def test_tables_that_nobody_simulated_are_not_written_over(tmp_path: Path) -> None:
+    """A folder of exports stays as it is; a simulated company is made anew."""
+    exports, ours = tmp_path / "exports", tmp_path / "ours"
+    exports.mkdir()
+    (exports / "accounts.parquet").write_bytes(b"theirs")
+
+    with pytest.raises(ConfigError, match=r"exports holds 1 table that no simulation wrote.*: accounts\."):
+        simulate(exports, accounts=2, seed=3)
+    for _ in range(2):
+        simulate(ours, accounts=2, seed=3)
+
+    assert (exports / "accounts.parquet").read_bytes() == b"theirs"
+    assert [path.name for path in exports.iterdir()] == ["accounts.parquet"]
+    assert (ours / "accounts.parquet").exists()
