@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import duckdb
 import ibis
@@ -141,6 +142,11 @@ def open_raw(url: str, connection: Any) -> Raw:
 def _open_engine(url: str, connection: Any) -> Raw:
     scheme, _, address = url.partition("://")
     where = f"the {scheme} source"
+    if scheme == "sqlite" and (path := urlparse(url).path) and not Path(path).is_file():
+        # SQLite would make an empty file, and every table would seem to be missing.
+        raise TableError(
+            f"LIFECYCLE_SOURCE_URL: there is no file {path}; after sqlite:// write its whole path, from /."
+        )
     try:
         if scheme == "duckdb":
             return Raw(connection, _attach(address, connection), where)
@@ -156,7 +162,7 @@ def _open_engine(url: str, connection: Any) -> Raw:
         # Addresses hold passwords; messages end up in logs.
         said = plain(error).replace(url, f"{scheme}://…").replace(address, "…")
         raise TableError(
-            f"LIFECYCLE_SOURCE_URL: {where} cannot be opened: {said}. "
+            f"LIFECYCLE_SOURCE_URL: {where} cannot be opened: {said.rstrip('.?')}. "
             "Check the address, or give a folder of Parquet or CSV files."
         ) from error
 
@@ -233,4 +239,5 @@ def missing_raw(source: Source, raw: Raw) -> str | None:
     if not missing:
         return None
     name = missing[0].sql(dialect="duckdb")
-    return f"{raw.where} has no table {name!r}.{did_you_mean(name, raw.names)}"
+    hint = did_you_mean(name, raw.names).strip().rstrip(".")
+    return f"{raw.where} has no table {name!r}" + (f" ({hint})" if hint else "")

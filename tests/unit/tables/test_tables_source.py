@@ -320,7 +320,7 @@ def test_a_required_table_that_is_missing_stops_the_run(company, tmp_path):
     """Without accounts there is nobody to score."""
     workspace, settings = company
     (tmp_path / "data" / "accounts.parquet").rename(tmp_path / "data" / "account.parquet")
-    with pytest.raises(TableError, match=r"no table 'accounts'\. Did you mean 'account'\?.*required"):
+    with pytest.raises(TableError, match=r"no table 'accounts' \(Did you mean 'account'\?\); .*required"):
         read_tables(workspace, settings)
 
 
@@ -411,6 +411,18 @@ def test_an_engine_that_cannot_be_reached_is_a_mistake_of_the_address(company, t
     with pytest.raises(TableError, match="the nonsense source cannot be opened") as error:
         read_tables(workspace, settings)
     assert "secret" not in str(error.value)
+
+
+def test_a_misspelt_sqlite_file_is_said_and_not_made(company, tmp_path):
+    """SQLite makes an empty database of any name, in which every table would be missing."""
+    workspace, _ = company
+    there_not = tmp_path / "typo.db"
+    settings = Settings.read(tmp_path, {"LIFECYCLE_SOURCE_URL": f"sqlite://{there_not}"})
+
+    with pytest.raises(TableError, match=r"there is no file .*typo\.db; after sqlite:// write"):
+        read_tables(workspace, settings)
+
+    assert not there_not.exists()
 
 
 def test_a_frame_of_no_canonical_table_is_refused():
