@@ -104,15 +104,15 @@ def _events(shown: Shown, gate: Gate) -> list[Refusal]:
     if tier.name == "insufficient":
         needs = []
         if tier.more_needed:
-            needs.append(f"{tier.more_needed} more {tier.outcome} accounts")
+            needs.append(_counted(tier.more_needed, f"more {tier.outcome} account"))
         if tier.days_needed:
-            needs.append(f"{tier.days_needed} more days of history")
-        return [Refusal("too_few_events", f"{tier.accounts} {tier.outcome} accounts", " and ".join(needs))]
+            needs.append(f"{_counted(tier.days_needed, 'more day')} of history")
+        return [Refusal("too_few_events", _counted(tier.accounts, f"{tier.outcome} account"), " and ".join(needs))]
     if not shown.cutoffs:
         return [
             Refusal(
                 "too_few_events",
-                f"{tier.accounts} {tier.outcome} accounts, but no date with history enough to test on",
+                f"{_counted(tier.accounts, f'{tier.outcome} account')}, but no date with history enough to test on",
                 "more history: a cut-off needs training dates whose labels were known before its test dates",
             )
         ]
@@ -120,7 +120,7 @@ def _events(shown: Shown, gate: Gate) -> list[Refusal]:
         return [
             Refusal(
                 "too_few_events",
-                f"{shown.events} {tier.outcome} accounts among the out-of-time rows",
+                f"{_counted(shown.events, f'{tier.outcome} account')} among the out-of-time rows",
                 f"{gate.min_events - shown.events} more (min_events = {gate.min_events})",
             )
         ]
@@ -164,7 +164,7 @@ def _stability(shown: Shown, gate: Gate) -> list[Refusal]:
         Refusal(
             "unstable_reasons",
             f"first reason unchanged under refit for {_percent(found.unchanged)} of the readings of "
-            f"{found.accounts} red accounts",
+            _counted(found.accounts, "red account"),
             f"at least {gate.min_stability:.0%} (min_stability): more churned accounts, or fewer features "
             "that repeat each other across categories (leave_out)",
         )
@@ -222,3 +222,7 @@ def _words(interval: Interval, *, signed: bool = False) -> str:
     if math.isnan(interval.low):
         return f"{interval.value:{sign}.3f} ({interval.reason})"
     return f"{interval.value:{sign}.3f} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

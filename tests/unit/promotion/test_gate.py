@@ -162,6 +162,14 @@ def test_too_few_churned_accounts_says_how_many_more(recipe):
     assert refusal.needs == "18 more churned accounts and 40 more days of history"
 
 
+def test_one_account_and_one_day_are_said_in_the_singular(recipe):
+    """Small companies read this sentence first."""
+    tier = Tier("insufficient", 1, 1, 1)
+    (refusal,) = judge(shown(tier=tier, gains={}, slope=UNKNOWN, observed_expected=UNKNOWN), recipe.gate)
+    assert refusal.saw == "1 churned account"
+    assert refusal.needs == "1 more churned account and 1 more day of history"
+
+
 def test_refusals_speak_of_the_outcome_that_is_predicted(recipe):
     """Expansion is refused for want of expanded accounts, not of churned ones."""
     tier = Tier("insufficient", 12, 18, outcome="expanded")
