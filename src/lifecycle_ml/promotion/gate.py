@@ -101,18 +101,19 @@ def _behind(suspect: Suspect) -> str:
 
 def _events(shown: Shown, gate: Gate) -> list[Refusal]:
     tier = shown.tier
+    had = _counted(tier.accounts, f"{tier.outcome} account")
     if tier.name == "insufficient":
         needs = []
         if tier.more_needed:
             needs.append(_counted(tier.more_needed, f"more {tier.outcome} account"))
         if tier.days_needed:
             needs.append(f"{_counted(tier.days_needed, 'more day')} of history")
-        return [Refusal("too_few_events", _counted(tier.accounts, f"{tier.outcome} account"), " and ".join(needs))]
+        return [Refusal("too_few_events", had, " and ".join(needs))]
     if not shown.cutoffs:
         return [
             Refusal(
                 "too_few_events",
-                f"{_counted(tier.accounts, f'{tier.outcome} account')}, but no date with history enough to test on",
+                f"{had}, but no date with history enough to test on",
                 "more history: a cut-off needs training dates whose labels were known before its test dates",
             )
         ]
@@ -164,7 +165,7 @@ def _stability(shown: Shown, gate: Gate) -> list[Refusal]:
         Refusal(
             "unstable_reasons",
             f"first reason unchanged under refit for {_percent(found.unchanged)} of the readings of "
-            _counted(found.accounts, "red account"),
+            f"{_counted(found.accounts, 'red account')}",
             f"at least {gate.min_stability:.0%} (min_stability): more churned accounts, or fewer features "
             "that repeat each other across categories (leave_out)",
         )
