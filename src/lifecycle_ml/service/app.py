@@ -24,7 +24,6 @@ from lifecycle_ml.service.api import (
     scoreboard,
     what_if,
 )
-from lifecycle_ml.service.api.keys import KeyRing
 from lifecycle_ml.service.api.problems import (
     MEDIA_TYPE,
     ProblemError,
@@ -34,6 +33,7 @@ from lifecycle_ml.service.api.problems import (
 )
 from lifecycle_ml.service.bundles import BundleCheck
 from lifecycle_ml.service.edge import Edge, Gzip
+from lifecycle_ml.service.key_ring import KeyRing
 from lifecycle_ml.service.pages import routes as pages
 from lifecycle_ml.service.serving import Serving, about_call
 from lifecycle_ml.store.cursor import CursorError

@@ -13,8 +13,8 @@ from lifecycle_ml.service.budget import Budget, Budgets
 from lifecycle_ml.service.metrics import Metrics
 
 if TYPE_CHECKING:
-    from lifecycle_ml.service.api.keys import KeyRing
     from lifecycle_ml.service.bundles import BundleCheck
+    from lifecycle_ml.service.key_ring import KeyRing
     from lifecycle_ml.store.between import Pair
     from lifecycle_ml.store.rows import Publication
     from lifecycle_ml.store.store import Store

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from lifecycle_ml.store.rows import Publication
-    from lifecycle_ml.store.said import Words
+    from lifecycle_ml.store.rows import Publication, Words
 
 MOST_BYTES: Final = 32_000_000
 """Of readings kept; those asked for longest ago go first."""

@@ -26,6 +26,7 @@ from lifecycle_ml.store.rows import (
     Past,
     Publication,
     Sort,
+    Words,
     live_of,
 )
 from lifecycle_ml.store.schema import (
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lifecycle_ml.store.document import Live
-    from lifecycle_ml.store.said import Words
 
 Only = Literal["all", "renewing", "triggered"]
 CHOICES = ("owner", "segment", "stage", "reason", "expansion_band")

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from lifecycle_ml.store.document import Live, dumps, encode
+from lifecycle_ml.actions.account_words import stands
+from lifecycle_ml.store.document import Live, dumps, encode, instant_text
+from lifecycle_ml.store.schema import naive_utc
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from lifecycle_ml.store.said import Words
+    from lifecycle_ml.actions.account_words import Said
 
 Kind = Literal["nightly", "history"]
 Sort = Literal["arr_at_risk", "risk", "renewal", "name", "arr"]
@@ -197,6 +199,33 @@ class Mix:
     accounts: int
     arr: float
     arr_at_risk: float
+
+
+@dataclass
+class Words:
+    """The last override and the last sentiment of one account, None where nobody said one."""
+
+    override: Said | None = None
+    sentiment: Said | None = None
+
+    def live(self, now: datetime, actions: Sequence[Mapping[str, Any]]) -> Live:
+        """Return what is joined with the account's reading now: an override that has run out is none."""
+        override = sentiment = None
+        if self.override is not None and stands(self.override, naive_utc(now).date()):
+            told = self.override.details
+            override = {
+                "color": told["color"],
+                "reason": told["reason"],
+                "by": self.override.by,
+                "until": told["until"],
+            }
+        if self.sentiment is not None:
+            sentiment = {
+                "value": self.sentiment.details["value"],
+                "by": self.sentiment.by,
+                "at": instant_text(self.sentiment.at),
+            }
+        return Live(now, actions, override, sentiment)
 
 
 class HasLive(Protocol):

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from lifecycle_ml.actions.account_words import Said, say, stands
+from lifecycle_ml.actions.account_words import Said, say
 from lifecycle_ml.actions.action import action_id_of
 from lifecycle_ml.errors import StoreError
 from lifecycle_ml.store import publishing
-from lifecycle_ml.store.document import Live, instant_text
-from lifecycle_ml.store.schema import account_words, actions, listings, naive_utc, readings, unscored
+from lifecycle_ml.store.document import instant_text
+from lifecycle_ml.store.rows import Words
+from lifecycle_ml.store.schema import account_words, actions, listings, readings, unscored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
     from lifecycle_ml.actions.account_words import AccountWord
@@ -44,33 +45,6 @@ class NoSuchAccountError(StoreError):
     """No account has the id that was asked for."""
 
     exit_code = 2
-
-
-@dataclass
-class Words:
-    """The last override and the last sentiment of one account, None where nobody said one."""
-
-    override: Said | None = None
-    sentiment: Said | None = None
-
-    def live(self, now: datetime, actions: Sequence[Mapping[str, Any]]) -> Live:
-        """Return what is joined with the account's reading now: an override that has run out is none."""
-        override = sentiment = None
-        if self.override is not None and stands(self.override, naive_utc(now).date()):
-            told = self.override.details
-            override = {
-                "color": told["color"],
-                "reason": told["reason"],
-                "by": self.override.by,
-                "until": told["until"],
-            }
-        if self.sentiment is not None:
-            sentiment = {
-                "value": self.sentiment.details["value"],
-                "by": self.sentiment.by,
-                "at": instant_text(self.sentiment.at),
-            }
-        return Live(now, actions, override, sentiment)
 
 
 def keep(connection: sa.Connection, account_id: str, word: AccountWord, by: str, at: datetime) -> Said:

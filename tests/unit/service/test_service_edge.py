@@ -13,10 +13,11 @@ import pytest
 from fastapi import Depends
 from published_company import AS_OF, KEYS, NOW, TestClient, company, document, ruled
 
-from lifecycle_ml.service.api.keys import Caller, KeyRing, require
+from lifecycle_ml.service.api.keys import require
 from lifecycle_ml.service.api.models import Problem
 from lifecycle_ml.service.api.problems import KINDS
 from lifecycle_ml.service.app import create_app
+from lifecycle_ml.service.key_ring import Caller, KeyRing
 from lifecycle_ml.settings import ApiKey
 from lifecycle_ml.store.rows import StoredReading
 

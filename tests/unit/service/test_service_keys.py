@@ -12,9 +12,9 @@ from fastapi.routing import iter_route_contexts
 from published_company import KEYS, NOW, TestClient
 
 from lifecycle_ml.errors import StoreError
-from lifecycle_ml.service.api import keys as ring_module
-from lifecycle_ml.service.api.keys import FRESH_SECONDS, KeyRing
+from lifecycle_ml.service import key_ring
 from lifecycle_ml.service.app import create_app
+from lifecycle_ml.service.key_ring import FRESH_SECONDS, KeyRing
 from lifecycle_ml.settings import ROLES, ApiKey, Settings
 from lifecycle_ml.workspace import Workspace, standard_root
 
@@ -185,8 +185,8 @@ def test_failing_to_keep_the_day_of_use_refuses_nobody(store, monkeypatch):
 def test_keys_are_compared_in_constant_time(monkeypatch):
     """Every known key is compared, whichever matches, by a function made for it."""
     asked = []
-    real = ring_module.hmac.compare_digest
-    monkeypatch.setattr(ring_module.hmac, "compare_digest", lambda a, b: asked.append(1) or real(a, b))
+    real = key_ring.hmac.compare_digest
+    monkeypatch.setattr(key_ring.hmac, "compare_digest", lambda a, b: asked.append(1) or real(a, b))
     ring = KeyRing([ApiKey(role, key) for role, key in KEYS.items()])
 
     for key in (KEYS["read"], KEYS["admin"], "wrong-key-0123456789"):

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field, StringConstraints
 
 from lifecycle_ml.service.api.answers import json_bytes, responses, tagged_response
-from lifecycle_ml.service.api.keys import Caller, require
+from lifecycle_ml.service.api.keys import require
 from lifecycle_ml.service.api.models import (
     AccountAnswer,
     AccountList,
@@ -22,6 +22,7 @@ from lifecycle_ml.service.api.models import (
 )
 from lifecycle_ml.service.api.problems import ProblemError
 from lifecycle_ml.service.api.telling import spoken
+from lifecycle_ml.service.key_ring import Caller
 from lifecycle_ml.service.serving import Serving, serving
 from lifecycle_ml.store.cursor import Cursor
 from lifecycle_ml.store.document import instant_text, splice_live

@@ -13,10 +13,11 @@ from lifecycle_ml.actions.next_hour import next_hours
 from lifecycle_ml.service.api.accounts import CursorText, Text
 from lifecycle_ml.service.api.answers import json_bytes, json_response, responses, tagged_response, with_call
 from lifecycle_ml.service.api.changes import Assignment, ChangedAction, Completion, Dismissal, Nap
-from lifecycle_ml.service.api.keys import Caller, require
+from lifecycle_ml.service.api.keys import require
 from lifecycle_ml.service.api.models import ActionList, IsoDate, Role, Shape
 from lifecycle_ml.service.api.problems import ProblemError
 from lifecycle_ml.service.api.telling import queued, tell
+from lifecycle_ml.service.key_ring import Caller
 from lifecycle_ml.service.serving import Serving, serving
 from lifecycle_ml.store.rows import ActionFilters
 

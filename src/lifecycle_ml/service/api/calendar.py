@@ -12,9 +12,10 @@ from lifecycle_ml.actions.account_words import Ending
 from lifecycle_ml.service.api import examples
 from lifecycle_ml.service.api.accounts import AccountChoice
 from lifecycle_ml.service.api.answers import json_bytes, responses, tagged_response
-from lifecycle_ml.service.api.keys import Caller, require
+from lifecycle_ml.service.api.keys import require
 from lifecycle_ml.service.api.models import AccountId, Answer, Band, Color, Number, Shape, Trigger
 from lifecycle_ml.service.api.problems import ProblemError
+from lifecycle_ml.service.key_ring import Caller
 from lifecycle_ml.service.serving import Serving, serving
 from lifecycle_ml.store.document import instant_text
 

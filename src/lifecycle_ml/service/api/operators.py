@@ -10,10 +10,11 @@ from fastapi.responses import PlainTextResponse
 
 from lifecycle_ml.errors import StoreError
 from lifecycle_ml.service.api.answers import json_bytes, responses, tagged_response
-from lifecycle_ml.service.api.keys import Caller, require
+from lifecycle_ml.service.api.keys import require
 from lifecycle_ml.service.api.models import ModelsAnswer, Monitoring
 from lifecycle_ml.service.api.problems import ProblemError
 from lifecycle_ml.service.gauges import read_gauges
+from lifecycle_ml.service.key_ring import Caller
 from lifecycle_ml.service.serving import Serving, request_id, serving
 from lifecycle_ml.store.document import instant_text
 

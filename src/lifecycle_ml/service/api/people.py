@@ -22,7 +22,7 @@ from lifecycle_ml.service.api.telling import say
 if TYPE_CHECKING:
     from lifecycle_ml.actions.account_words import AccountWord
     from lifecycle_ml.service.api.changes import AccountChange
-    from lifecycle_ml.service.api.keys import Caller
+    from lifecycle_ml.service.key_ring import Caller
     from lifecycle_ml.service.serving import Serving
 
 router = APIRouter(prefix="/v1", tags=["accounts"])

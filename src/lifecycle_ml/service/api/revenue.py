@@ -10,9 +10,10 @@ from pydantic import ConfigDict, Field
 
 from lifecycle_ml.service.api import examples
 from lifecycle_ml.service.api.answers import json_bytes, responses, tagged_response
-from lifecycle_ml.service.api.keys import Caller, require
+from lifecycle_ml.service.api.keys import require
 from lifecycle_ml.service.api.models import Answer, Number, Shape
 from lifecycle_ml.service.api.problems import ProblemError
+from lifecycle_ml.service.key_ring import Caller
 from lifecycle_ml.service.serving import Serving, serving
 
 Month = Annotated[str, Field(pattern=r"^\d{4}-\d{2}$", description="A calendar month; its last day counts.")]

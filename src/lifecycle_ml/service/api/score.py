@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from lifecycle_ml.errors import LifecycleError, StoreError
 from lifecycle_ml.service.api.answers import json_bytes, json_response, responses
-from lifecycle_ml.service.api.keys import HEADER, Caller, admit, require
+from lifecycle_ml.service.api.keys import HEADER, admit, require
 from lifecycle_ml.service.api.models import ScoreAnswer, ScoreQuestion
 from lifecycle_ml.service.api.problems import ProblemError, item_problem
+from lifecycle_ml.service.key_ring import Caller
 from lifecycle_ml.service.serving import Serving, about_call, serving, serving_of
 from lifecycle_ml.store.document import encode, instant_text, splice_live
 from lifecycle_ml.store.rows import storable

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lifecycle_ml.actions.account_words import AccountWord, Said
     from lifecycle_ml.actions.action import Action
     from lifecycle_ml.actions.ledger import Word
-    from lifecycle_ml.service.api.keys import Caller
+    from lifecycle_ml.service.key_ring import Caller
     from lifecycle_ml.service.serving import Serving
 
 LONGEST_KEY = 255

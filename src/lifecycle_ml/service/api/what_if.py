@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
 from lifecycle_ml.errors import LifecycleError, StoreError
 from lifecycle_ml.service.api import examples
 from lifecycle_ml.service.api.answers import json_bytes, json_response, responses
-from lifecycle_ml.service.api.keys import Caller, require
+from lifecycle_ml.service.api.keys import require
 from lifecycle_ml.service.api.models import (
     AccountId,
     Answer,
@@ -25,6 +25,7 @@ from lifecycle_ml.service.api.models import (
     Shape,
 )
 from lifecycle_ml.service.api.problems import ProblemError
+from lifecycle_ml.service.key_ring import Caller
 from lifecycle_ml.service.serving import Serving, about_call, serving
 from lifecycle_ml.store.document import instant_text
 from lifecycle_ml.store.rows import storable

@@ -34,7 +34,7 @@ from lifecycle_ml.store.rows import AccountFilters
 from lifecycle_ml.store.schema import naive_utc
 
 if TYPE_CHECKING:
-    from lifecycle_ml.service.api.keys import Caller
+    from lifecycle_ml.service.key_ring import Caller
     from lifecycle_ml.service.serving import Serving
     from lifecycle_ml.store.rows import Listed
 

@@ -12,7 +12,8 @@ from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lifecycle_ml.service.api.keys import Caller, may
+from lifecycle_ml.service.api.keys import may
+from lifecycle_ml.service.key_ring import Caller
 from lifecycle_ml.service.pages import session, words
 from lifecycle_ml.service.serving import Serving, request_id, serving, serving_of
 

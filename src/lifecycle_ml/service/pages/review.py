@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from lifecycle_ml.actions.account_words import Said
-    from lifecycle_ml.service.api.keys import Caller
+    from lifecycle_ml.service.key_ring import Caller
     from lifecycle_ml.service.serving import Serving
     from lifecycle_ml.store.reviews import Reviewable
     from lifecycle_ml.workspace import Workspace

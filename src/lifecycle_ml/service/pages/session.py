@@ -17,7 +17,7 @@ from lifecycle_ml.store.schema import naive_utc
 if TYPE_CHECKING:
     from fastapi import Request, Response
 
-    from lifecycle_ml.service.api.keys import Caller
+    from lifecycle_ml.service.key_ring import Caller
     from lifecycle_ml.service.serving import Serving
 
 SESSION = "lifecycle_session"
