@@ -23,6 +23,9 @@ from lifecycle_ml.tables.source import Tables
 
 __all__ = ["active_accounts", "build_matrix", "customers"]
 
+ONCE = 8
+"""Up to so many times the rows asked for everybody is answered: putting the questions twice costs more."""
+
 
 def build_matrix(
     tables: Tables, features: FeatureSet, spine: pd.DataFrame, kept: KeptTiles | None = None
@@ -73,11 +76,11 @@ def _computed(
     if not compared:
         return compute(tables, spine, alone)
     whole, inner = with_peers(tables, spine), inner_measures(compared)
-    if len(whole) < 2 * len(spine):
+    if len(whole) < ONCE * len(spine):
         values = compute(tables, whole, {**alone, **inner})
         rows = whole.loc[whole["row"] >= 0, "row"]
         own = values.loc[rows.index, list(alone)].set_index(rows.to_numpy()).sort_index()
     else:
-        # Few accounts are asked for: of all the others only what is compared has to be known.
+        # Few of many are asked for: of all the others only what is compared has to be known.
         values, own = compute(tables, whole, inner), compute(tables, spine, alone)
     return pd.concat([own, positions(whole, values, compared)], axis=1)

@@ -69,7 +69,9 @@ def tell(connection: sa.Connection, action_id: str, word: Word, by: str, at: dat
     its_own = actions.c.action_id == action_id
     row = connection.execute(sa.select(actions).where(its_own).with_for_update()).mappings().first()
     if row is None:
-        raise NoSuchActionError(f"no action has the id {action_id}. `lifecycle actions` lists the open ones.")
+        raise NoSuchActionError(
+            f"no action has the id {action_id}. `lifecycle actions --json` lists the open ones with theirs."
+        )
     event = apply_word(Action(**{column.name: row[column.name] for column in COLUMNS}), word, by, at)
     values = _row(event, escalated=row["escalated"])
     connection.execute(sa.update(actions).where(its_own).values(**values))
