@@ -289,6 +289,7 @@ def _show_at_risk(report: Mapping[str, Any]) -> None:
         whole=["quarter ending"],
     )
     say("  Of the accounts with ARR now; in brackets 95%, for accounts deciding one by one at these chances.")
+    say("  Expected loss counts who leaves before a term ends, or has none, too: it can exceed what ends.")
     say("")
 
 
