@@ -46,7 +46,7 @@ def test_the_standard_expansion_recipe_has_one_horizon():
         ("headline_days = 90", "headline_days = 91", "must be one of horizons_days (30, 90, 180)"),
         ("horizons_days = [30, 90, 180]", "horizons_days = [90, 30]", "the shortest first"),
         ("full_from_accounts = 100", "full_from_accounts = 20", "must be above advisory_from_accounts = 30"),
-        ("high_from = 3.0", "high_from = 0.5", "must be above medium_from = 1.0"),
+        ("high_from = 3.0", "high_from = 0.5", "must be above medium_from = 1.5"),
         ("slope_high = 1.4", "slope_high = 0.4", "must be above slope_low = 0.7"),
         ("arrival_lag_days = 2", "arrival_lag_days = -1", "'label.arrival_lag_days' is -1"),
         ('op = ">="\nnumber = 28', 'op = "=>"\nnumber = 28', "'rules.points.0.op' is '=>'"),
@@ -66,9 +66,9 @@ def test_a_wrong_recipe_names_file_key_and_remedy(tmp_path, old, new, message):
 
 
 def test_a_band_is_a_multiple_of_the_base_rate():
-    """Low under 1, medium under 3, high from 3 times the base rate."""
+    """Low under 1.5, where yellow begins, medium under 3, high from 3 times the base rate."""
     bands = load_recipe(load_workspace(standard_root()), "churn").bands
-    assert [bands.band(multiple) for multiple in (0.99, 1.0, 2.99, 3.0)] == [
+    assert [bands.band(multiple) for multiple in (1.49, 1.5, 2.99, 3.0)] == [
         "low",
         "medium",
         "medium",
