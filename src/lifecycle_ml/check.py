@@ -16,7 +16,7 @@ from lifecycle_ml.actions.checkpoints import FILE as RENEWALS
 from lifecycle_ml.actions.levers import check_levers
 from lifecycle_ml.actions.rulebook import ActionRules, load_action_rules
 from lifecycle_ml.actions.soundness import examine_rules
-from lifecycle_ml.errors import did_you_mean
+from lifecycle_ml.errors import counted, did_you_mean
 from lifecycle_ml.health.config import HealthConfig, load_health
 from lifecycle_ml.matrix.feature import Feature, FeatureSet
 from lifecycle_ml.matrix.load import load_features
@@ -337,7 +337,7 @@ def _is_hit(finding: Finding, feature: Feature, lacking: frozenset[str]) -> bool
 
 def _listed(costs: Costs) -> str:
     names, n = costs.features, len(costs.features)
-    text = f"{n} feature{'' if n == 1 else 's'} ({', '.join(names[:4])}{', …' if n > 4 else ''})"
+    text = f"{counted(n, 'feature')} ({', '.join(names[:4])}{', …' if n > 4 else ''})"
     if costs.categories:
         text += f" and all evidence for {', '.join(costs.categories)}"
     return text

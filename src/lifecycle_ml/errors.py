@@ -63,3 +63,8 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
         return f" Did you mean {near[0]!r}?"
     shown = ", ".join(words[:12]) + (", …" if len(words) > 12 else "")
     return f" Known: {shown}." if words else ""
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, in the plural unless it is one."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -7,11 +7,14 @@ import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lifecycle_ml.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 ROOMS = ("features", "training", "serving")
 
@@ -23,6 +26,7 @@ class Strict(BaseModel):
 
 
 Section = TypeVar("Section", bound=Strict)
+_Said = TypeVar("_Said")
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,21 @@ def read_toml(path: Path, section: type[Section], label: str) -> Section:
         return section.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(_say(error, section, label)) from error
+
+
+def each_of(named: Mapping[str, _Said], names: Sequence[str], one: str, many: str) -> dict[str, _Said]:
+    """Return what a file says of each of `names`, all of which it has to name, in their order.
+
+    one, many: where it stands and what a name is, for messages (`serving/x.toml: no health input`,
+    `serving/x.toml: health inputs`). Raises: ConfigError for a name that is none of them, or one missing.
+    """
+    for name in named:
+        if name not in names:
+            raise ConfigError(f"{one} {name!r}.{did_you_mean(name, names)}")
+    missing = [name for name in names if name not in named]
+    if missing:
+        raise ConfigError(f"{many} missing: {', '.join(missing)}.")
+    return {name: named[name] for name in names}
 
 
 def _say(error: ValidationError, section: type[BaseModel], label: str) -> str:

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from lifecycle_ml.cli.screen import counted, say, say_json
-from lifecycle_ml.errors import ConfigError, LifecycleError
+from lifecycle_ml.cli.screen import say, say_json
+from lifecycle_ml.errors import ConfigError, LifecycleError, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

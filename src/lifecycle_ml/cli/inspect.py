@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from lifecycle_ml.cli.screen import counted, say, say_json
-from lifecycle_ml.errors import ConfigError, UserError, did_you_mean
+from lifecycle_ml.cli.screen import say, say_json
+from lifecycle_ml.errors import ConfigError, UserError, counted, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

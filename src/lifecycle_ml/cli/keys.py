@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lifecycle_ml.cli.options import JsonOption, WorkspaceOption, open_workspace, who_says
-from lifecycle_ml.cli.screen import counted, say, say_json, show_table
+from lifecycle_ml.cli.screen import say, say_json, show_table
 from lifecycle_ml.cli.sections import Uncut
+from lifecycle_ml.errors import counted
 from lifecycle_ml.settings import ROLES
 from lifecycle_ml.store.document import instant_text
 from lifecycle_ml.store.keys import USUAL_PER_MINUTE

@@ -6,8 +6,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle_ml.cli.screen import counted, progress_bars, say, say_json, show_table
-from lifecycle_ml.errors import ConfigError, did_you_mean
+from lifecycle_ml.cli.screen import progress_bars, say, say_json, show_table
+from lifecycle_ml.errors import ConfigError, counted, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from lifecycle_ml.cli.screen import counted, progress_bars, say
-from lifecycle_ml.errors import ConfigError
+from lifecycle_ml.cli.screen import progress_bars, say
+from lifecycle_ml.errors import ConfigError, counted
 from lifecycle_ml.settings import ApiKey, Settings
 from lifecycle_ml.tables.schema import KNOWN_AT, SCHEMAS, TableSchema
 from lifecycle_ml.workspace import Workspace, standard_root

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lifecycle_ml.cli.screen import counted, progress_bars, say, say_json, show_table
-from lifecycle_ml.errors import ConfigError, UserError, did_you_mean
+from lifecycle_ml.cli.screen import progress_bars, say, say_json, show_table
+from lifecycle_ml.errors import ConfigError, UserError, counted, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -48,11 +48,6 @@ def show_table(
     console.print(table)
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number and its noun, in the plural unless it is one."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def is_narrow() -> bool:
     """Tell whether a person looks at a terminal in which many columns would be broken into pieces."""
     return _out.is_terminal and _out.width < 130

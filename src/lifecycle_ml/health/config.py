@@ -13,7 +13,7 @@ from lifecycle_ml.conditions.parse import Condition
 from lifecycle_ml.errors import ConfigError, did_you_mean
 from lifecycle_ml.health.scored import columns_of_rules, parse_rule
 from lifecycle_ml.tables.schema import CATEGORIES
-from lifecycle_ml.workspace import Strict, Workspace
+from lifecycle_ml.workspace import Strict, Workspace, each_of
 
 FILE = "serving/health.toml"
 
@@ -133,13 +133,7 @@ class HealthFile(Strict):
     @field_validator("inputs")
     @classmethod
     def _all_ten(cls, value: dict[str, Input]) -> dict[str, Input]:
-        for name in value:
-            if name not in INPUTS:
-                raise ConfigError(f"{FILE}: no health input {name!r}.{did_you_mean(name, INPUTS)}")
-        missing = [name for name in INPUTS if name not in value]
-        if missing:
-            raise ConfigError(f"{FILE}: health inputs missing: {', '.join(missing)}.")
-        return {name: value[name] for name in INPUTS}
+        return each_of(value, INPUTS, f"{FILE}: no health input", f"{FILE}: health inputs")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lifecycle_ml.errors import counted
 from lifecycle_ml.matrix.feature import FeatureSet
 from lifecycle_ml.monitor.config import MonitoringConfig
 from lifecycle_ml.monitor.drift import Snapshots, age_weights, effective_accounts
@@ -90,7 +91,7 @@ def absent_fault(missing: Sequence[str]) -> Fault:
         features=tuple(missing),
         lean=1.0,
         weighs=True,
-        says=f"{len(missing)} feature{_s(missing)} of the model cannot be built any more, so no "
+        says=f"{counted(len(missing), 'feature')} of the model cannot be built any more, so no "
         "account can be "
         f"scored: {_listed(missing)}. Bring back their definitions, tables and columns; `lifecycle check` "
         "names what is absent.",
@@ -213,7 +214,3 @@ def _sources(features: FeatureSet, name: str) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-
-
-def _s(names: Sequence[str]) -> str:
-    return "" if len(names) == 1 else "s"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lifecycle_ml.errors import counted
 from lifecycle_ml.models.evaluation import Interval
 from lifecycle_ml.models.tiers import Tier
 from lifecycle_ml.outcomes.recipe import Gate
@@ -101,13 +102,13 @@ def _behind(suspect: Suspect) -> str:
 
 def _events(shown: Shown, gate: Gate) -> list[Refusal]:
     tier = shown.tier
-    had = _counted(tier.accounts, f"{tier.outcome} account")
+    had = counted(tier.accounts, f"{tier.outcome} account")
     if tier.name == "insufficient":
         needs = []
         if tier.more_needed:
-            needs.append(_counted(tier.more_needed, f"more {tier.outcome} account"))
+            needs.append(counted(tier.more_needed, f"more {tier.outcome} account"))
         if tier.days_needed:
-            needs.append(f"{_counted(tier.days_needed, 'more day')} of history")
+            needs.append(f"{counted(tier.days_needed, 'more day')} of history")
         return [Refusal("too_few_events", had, " and ".join(needs))]
     if not shown.cutoffs:
         return [
@@ -121,7 +122,7 @@ def _events(shown: Shown, gate: Gate) -> list[Refusal]:
         return [
             Refusal(
                 "too_few_events",
-                f"{_counted(shown.events, f'{tier.outcome} account')} among the out-of-time rows",
+                f"{counted(shown.events, f'{tier.outcome} account')} among the out-of-time rows",
                 f"{gate.min_events - shown.events} more (min_events = {gate.min_events})",
             )
         ]
@@ -165,7 +166,7 @@ def _stability(shown: Shown, gate: Gate) -> list[Refusal]:
         Refusal(
             "unstable_reasons",
             f"first reason unchanged under refit for {_percent(found.unchanged)} of the readings of "
-            f"{_counted(found.accounts, 'red account')}",
+            f"{counted(found.accounts, 'red account')}",
             f"at least {gate.min_stability:.0%} (min_stability): more churned accounts, or fewer features "
             "that repeat each other across categories (leave_out)",
         )
@@ -223,7 +224,3 @@ def _words(interval: Interval, *, signed: bool = False) -> str:
     if math.isnan(interval.low):
         return f"{interval.value:{sign}.3f} ({interval.reason})"
     return f"{interval.value:{sign}.3f} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

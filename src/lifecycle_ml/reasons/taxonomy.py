@@ -11,10 +11,9 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from lifecycle_ml.conditions.parse import Condition, parse_condition
-from lifecycle_ml.errors import did_you_mean
 from lifecycle_ml.matrix.feature import USUAL
 from lifecycle_ml.tables.schema import CATEGORIES
-from lifecycle_ml.workspace import Strict, Workspace, read_toml
+from lifecycle_ml.workspace import Strict, Workspace, each_of, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -71,18 +70,12 @@ class Unknown(Entry):
     stable_from: float = Field(default=0.5, ge=0, le=1)
 
 
-def the_eleven(named: Mapping[str, _Said]) -> dict[str, _Said]:
-    """Return what a file says of each of the eleven categories, in their order.
+def the_eleven(named: Mapping[str, _Said], where: str) -> dict[str, _Said]:
+    """Return what the file `where` says of each of the eleven categories, in their order.
 
-    Raises: ValueError for a name that is none of them, with the nearest right one, or where one is missing.
+    Raises: ConfigError for a name that is none of them, with the nearest right one, or where one is missing.
     """
-    for name in named:
-        if name not in CATEGORIES:
-            raise ValueError(f"{name!r} is not a category.{did_you_mean(name, CATEGORIES)}")
-    missing = [name for name in CATEGORIES if name not in named]
-    if missing:
-        raise ValueError(f"these categories are missing: {', '.join(missing)}")
-    return {name: named[name] for name in CATEGORIES}
+    return each_of(named, CATEGORIES, f"{where}: no category", f"{where}: categories")
 
 
 class TaxonomyFile(Strict):
@@ -94,7 +87,7 @@ class TaxonomyFile(Strict):
     @field_validator("categories")
     @classmethod
     def _has_exactly_the_eleven(cls, categories: dict[str, Category]) -> dict[str, Category]:
-        return the_eleven(categories)
+        return the_eleven(categories, f"serving/{FILE}")
 
 
 @dataclass(frozen=True)

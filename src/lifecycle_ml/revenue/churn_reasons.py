@@ -58,7 +58,7 @@ class ReviewFile(Strict):
     @field_validator("categories")
     @classmethod
     def _has_exactly_the_eleven(cls, categories: dict[str, Answer]) -> dict[str, Answer]:
-        return the_eleven(categories)
+        return the_eleven(categories, f"serving/{FILE}")
 
 
 def load_review(workspace: Workspace) -> ReviewFile:

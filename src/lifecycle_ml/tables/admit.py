@@ -7,7 +7,7 @@ from typing import Any
 
 from lifecycle_ml.tables.findings import Finding
 from lifecycle_ml.tables.raw import Source
-from lifecycle_ml.tables.rules import RULES, found, rows_of
+from lifecycle_ml.tables.rules import RULES, found, rates_missing, rows_of
 from lifecycle_ml.tables.schema import SCHEMAS, TableSchema
 
 
@@ -34,7 +34,8 @@ def admit(
             _supersede(connection, schema)
             versioned.add(name)
     if "contracts" in provided:
-        findings += _rates_missing(connection, sources, has_rates="fx_rates" in provided)
+        unrated = _unrated(connection, has_rates="fx_rates" in provided)
+        findings += rates_missing(unrated, sources["contracts"].line_of("currency"))
     return frozenset(versioned), findings
 
 
@@ -208,30 +209,13 @@ def _repeated_key(connection: Any, schema: TableSchema, source: Source) -> Findi
     )
 
 
-def _rates_missing(connection: Any, sources: Mapping[str, Source], *, has_rates: bool) -> list[Finding]:
-    """Several currencies need rates for all but one of them, the one the rates are quoted in."""
+def _unrated(connection: Any, *, has_rates: bool) -> list[tuple[str, int]]:
+    """Return the currencies of contracts that have no rate, and the contracts in each."""
     unrated = "AND currency NOT IN (SELECT currency FROM main.fx_rates)" if has_rates else ""
-    counts = connection.execute(
-        f"SELECT currency, count(*) FROM main.contracts WHERE currency IS NOT NULL {unrated} "
-        "GROUP BY 1 ORDER BY 2 DESC, 1"
+    counts: list[tuple[str, int]] = connection.execute(
+        f"SELECT currency, count(*) FROM main.contracts WHERE currency IS NOT NULL {unrated} GROUP BY 1"
     ).fetchall()
-    if len(counts) < 2:
-        return []
-    names = [currency for currency, _ in counts]
-    rows = sum(count for _, count in counts[1:])
-    return [
-        found(
-            "rates_missing",
-            "contracts",
-            "currency",
-            rows=rows,
-            examples=names,
-            advice=f"{sources['contracts'].line_of('currency')}: contracts are in {', '.join(names)} without "
-            "rates between them, so ARR cannot be added up. Fill `fx_rates` for all but the reporting "
-            "currency, "
-            "or convert arr in the SELECT.",
-        )
-    ]
+    return counts
 
 
 def _owned(columns: Iterable[str]) -> str:

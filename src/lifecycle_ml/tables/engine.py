@@ -14,9 +14,10 @@ import ibis.expr.datatypes as dt
 from lifecycle_ml.errors import TableError
 from lifecycle_ml.tables.findings import Finding, in_order
 from lifecycle_ml.tables.given import Given, named, selected
+from lifecycle_ml.tables.rules import rates_missing
 from lifecycle_ml.tables.schema import KNOWN_AT, SCHEMAS, Column, Type
 from lifecycle_ml.tables.source import Tables
-from lifecycle_ml.tables.survey import rates_missing, rules_of, surveyed, versions_of
+from lifecycle_ml.tables.survey import rules_of, surveyed, unrated, versions_of
 from lifecycle_ml.workspace import Workspace
 
 _TYPES = {
@@ -67,7 +68,8 @@ def tables_on(backend: Any, *names: str, workspace: Workspace | None = None, che
     findings += [finding for table in laid.values() for finding in table.findings]
     if checked and "contracts" in laid:
         rates = laid["fx_rates"].table if "fx_rates" in laid else None
-        findings += rates_missing(backend, laid["contracts"].table, rates)
+        label = next(one.label for one in given if one.schema.name == "contracts")
+        findings += rates_missing(unrated(backend, laid["contracts"].table, rates), label)
     _raise_errors(findings)
     in_schema_order = [name for name in SCHEMAS if name in laid]
     return Tables.of(

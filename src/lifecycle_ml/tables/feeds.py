@@ -6,6 +6,7 @@ from datetime import date
 from itertools import pairwise
 from typing import Any
 
+from lifecycle_ml.errors import counted
 from lifecycle_ml.tables.findings import Finding
 from lifecycle_ml.tables.rules import found
 from lifecycle_ml.tables.schema import SCHEMAS, TableSchema
@@ -79,7 +80,7 @@ def _late(name: str, days: list[tuple[date, int]], as_of: date) -> list[Finding]
             examples=[newest],
             advice=f"`{name}` brought nothing in the {silent} days before {as_of}; the last row came on "
             f"{newest}, "
-            f"and it usually rests {usual} day{'' if usual == 1 else 's'} at most. See that the feed runs; "
+            f"and it usually rests {counted(usual, 'day')} at most. See that the feed runs; "
             "until "
             "then scores rest on old data.",
         )

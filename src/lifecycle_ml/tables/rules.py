@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from lifecycle_ml.errors import counted
 from lifecycle_ml.tables.findings import Finding, Severity
 
 Effect = Literal["stops", "left out", "kept", "unseen", "nothing"]
@@ -149,6 +150,28 @@ def found(
     return Finding(RULES[rule].severity, rule, table, column, rows, shown, advice)
 
 
+def rates_missing(counts: Sequence[tuple[str, int]], where: str) -> list[Finding]:
+    """Several currencies need rates for all but one of them, the one the rates are quoted in.
+
+    counts: currencies without a rate and the contracts in each; where: the source that gives them.
+    """
+    if len(counts) < 2:
+        return []
+    counts = sorted(counts, key=lambda each: (-each[1], each[0]))
+    names = [currency for currency, _ in counts]
+    return [
+        found(
+            "rates_missing",
+            "contracts",
+            "currency",
+            rows=sum(rows for _, rows in counts[1:]),
+            examples=names,
+            advice=f"{where}: contracts are in {', '.join(names)} without rates between them, so ARR "
+            "cannot be added up. Fill `fx_rates` for all but the reporting currency, or convert arr.",
+        )
+    ]
+
+
 def rows_of(rows: int, table: str) -> str:
     """Say how many rows of which table."""
-    return f"{rows:,} row{'' if rows == 1 else 's'} of `{table}`"
+    return f"{counted(rows, 'row')} of `{table}`"

@@ -15,7 +15,7 @@ import duckdb
 import ibis
 import pandas as pd
 
-from lifecycle_ml.errors import TableError, did_you_mean
+from lifecycle_ml.errors import TableError, counted, did_you_mean
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.tables.admit import admit
 from lifecycle_ml.tables.casts import cast, family, is_risky, quoted
@@ -318,7 +318,7 @@ def _uncastable(
                 column.name,
                 rows=lost,
                 examples=examples,
-                advice=f"{source.line_of(column.name)}: {lost:,} value{'' if lost == 1 else 's'} of "
+                advice=f"{source.line_of(column.name)}: {counted(lost, 'value')} of "
                 f"`{schema.name}.{column.name}` "
                 f"({types[column.name][1]}) cannot be read as {column.type}, e.g. "
                 f"{', '.join(map(repr, examples))}; convert them in the SELECT.",

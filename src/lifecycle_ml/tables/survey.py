@@ -146,24 +146,10 @@ def _contradictions(backend: Any, given: Given, rows: ibis.Table) -> list[Findin
     ]
 
 
-def rates_missing(backend: Any, contracts: ibis.Table, rates: ibis.Table | None) -> list[Finding]:
-    """Several currencies need rates for all but one of them, the one the rates are quoted in."""
+def unrated(backend: Any, contracts: ibis.Table, rates: ibis.Table | None) -> list[tuple[str, int]]:
+    """Return the currencies of contracts that have no rate, and the contracts in each."""
     asked = contracts.filter(~contracts.currency.isnull())
     if rates is not None:
         asked = asked.anti_join(rates, "currency")
     counts = fetch(backend, asked.group_by("currency").aggregate(n=asked.count()))
-    if len(counts) < 2:
-        return []
-    counts = counts.sort_values(["n", "currency"], ascending=[False, True])
-    names, rows = list(counts["currency"]), int(counts["n"].iloc[1:].sum())
-    return [
-        found(
-            "rates_missing",
-            "contracts",
-            "currency",
-            rows=rows,
-            examples=names,
-            advice=f"Contracts are in {', '.join(names)} without rates between them, so ARR cannot be added "
-            "up. Fill `fx_rates` for all but the reporting currency, or convert arr.",
-        )
-    ]
+    return [(str(currency), int(n)) for currency, n in zip(counts["currency"], counts["n"], strict=True)]

@@ -191,7 +191,7 @@ def test_every_category_says_what_would_change_and_who_decides():
         ),
         ("[categories.champion_left]\nif_it_rose = 'Call within a week of it.'\ndecides = 'boss'", "decides"),
         ("[categories.champion_left]\nif_it_rose = 'Call.'\ndecides = 'csm'", "if_it_rose"),
-        ("[categories]", "these categories are missing"),
+        ("[categories]", "categories missing"),
     ],
 )
 def test_a_wrong_review_file_is_refused_by_name(tmp_path, wrong, says):
