@@ -72,7 +72,7 @@ class _Sayer:
     def _comparison(self, node: exp.Expr, *, denied: bool) -> str:
         left, right, kind = node.this, node.expression, type(node)
         if left.find(exp.Column) is None and right.find(exp.Column) is not None:
-            left, right, kind = right, left, MIRRORED.get(kind, kind)
+            left, right, kind = right, left, MIRRORED[kind]
         kind = DENIED[kind] if denied else kind
         return f"{self._value(left, _column(right))} {_IS[kind]} {self._value(right, _column(left))}"
 

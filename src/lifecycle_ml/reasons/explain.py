@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from lifecycle_ml.matrix.feature import CONTEXT, Feature
-from lifecycle_ml.models.encoding import steps_of, sum_groups
 from lifecycle_ml.reasons.evidence import (
     Signs,
     judge,
@@ -20,6 +19,7 @@ from lifecycle_ml.reasons.evidence import (
     read_signs,
 )
 from lifecycle_ml.reasons.taxonomy import DATA_GAP, UNKNOWN, Taxonomy
+from lifecycle_ml.reasons.weighing import Served, Weighed, weigh, weightless
 from lifecycle_ml.tables.schema import CATEGORIES
 
 if TYPE_CHECKING:
@@ -34,55 +34,6 @@ CHUNK = 4_000
 
 REASONS = 3
 """Reasons an account may carry."""
-
-
-class Contributions(Protocol):
-    """SHAP values in the calibrated margin: values.sum(1) + base == margin (models/bundle.py)."""
-
-    @property
-    def columns(self) -> tuple[str, ...]: ...
-    @property
-    def values(self) -> Floats: ...
-    @property
-    def base(self) -> float: ...
-    @property
-    def margin(self) -> Floats: ...
-    @property
-    def members(self) -> Floats: ...
-
-
-class WeightOfEvidence(Protocol):
-    """What facts say, by feature and by member and category, in log-odds (models/causes.py)."""
-
-    @property
-    def features(self) -> tuple[str, ...]: ...
-    @property
-    def values(self) -> Floats: ...
-    @property
-    def members(self) -> Floats: ...
-
-
-class Causes(Protocol):
-    """Weighs the facts of accounts for the categories (models/causes.py)."""
-
-    def weigh(self, matrix: pd.DataFrame) -> WeightOfEvidence: ...
-
-
-class Served(Protocol):
-    """What reasons need of the bundle that serves (models/bundle.py)."""
-
-    @property
-    def headline(self) -> int: ...
-    @property
-    def source(self) -> str: ...
-    @property
-    def tier(self) -> str: ...
-    @property
-    def causes(self) -> Causes | None: ...
-    @property
-    def ranges(self) -> Mapping[str, tuple[float, float, float]]: ...
-    def contributions(self, matrix: pd.DataFrame, horizon: int) -> Contributions: ...
-    def reference(self, horizon: int, segment: str | None) -> Floats: ...
 
 
 @dataclass(frozen=True, repr=False)
@@ -177,9 +128,9 @@ def explain(
         rows = matrix.iloc[start : start + chunk].reset_index(drop=True).copy()
         numbers = read_numbers(rows)
         weighed = (
-            _weightless(rows)
+            weightless(rows)
             if by_rules
-            else _weigh(bundle, rows, numbers, defined, group[start : start + chunk], at)
+            else weigh(bundle, rows, numbers, defined, group[start : start + chunk], at)
         )
         part = _explain_rows(
             weighed, rows, numbers, defined, taxonomy, bundle.ranges, asked, by_rules=by_rules
@@ -187,7 +138,7 @@ def explain(
         parts.append(part if keep_relative else part.slim())
     if not parts:
         parts.append(
-            _explain_rows(_weightless(matrix), matrix, {}, defined, taxonomy, {}, asked, by_rules=True)
+            _explain_rows(weightless(matrix), matrix, {}, defined, taxonomy, {}, asked, by_rules=True)
         )
     return Explanations(
         keys=matrix[["account_id", "as_of"]].reset_index(drop=True),
@@ -209,24 +160,8 @@ def explain(
 
 
 @dataclass(frozen=True)
-class _Weighed:
-    """The numbers of one chunk; NaN throughout where no model weighs."""
-
-    columns: tuple[str, ...]
-    relative: Floats
-    sums: Floats
-    context: Floats
-    gap: Floats
-    margin: Floats
-    reference_margin: Floats
-    shares: Floats
-    stability: Floats
-    facts: WeightOfEvidence | None = None
-
-
-@dataclass(frozen=True)
 class _Part:
-    weighed: _Weighed
+    weighed: Weighed
     first: NDArray[np.object_]
     reasons: list[list[dict[str, Any]]]
     in_favour: list[list[dict[str, str]]]
@@ -252,99 +187,8 @@ def _segments(matrix: pd.DataFrame, segments: pd.Series | None) -> NDArray[np.ob
     return found.where(found.notna(), None).to_numpy(dtype=object)
 
 
-def _weigh(
-    bundle: Served,
-    rows: pd.DataFrame,
-    numbers: Mapping[str, Floats],
-    features: Sequence[Feature],
-    group: NDArray[np.object_],
-    horizon: int,
-) -> _Weighed:
-    found = bundle.contributions(rows, horizon)
-    names = found.columns
-    by_name = {feature.name: feature for feature in features}
-    # The horizon is an input of the model without being a feature: what it contributes is context.
-    categories = [by_name[name].category if name in by_name else CONTEXT for name in names]
-    # (columns, rows) from here on: what is done column by column runs along memory
-    values, members = found.values.T, found.members.swapaxes(1, 2)
-    reference = np.empty_like(values)
-    reference_margin = np.empty(len(rows))
-    codes, distinct = pd.factorize(group, use_na_sentinel=False)
-    for code, segment in enumerate(distinct):
-        of_segment = codes == code
-        mean = bundle.reference(horizon, None if pd.isna(segment) else str(segment))
-        reference[:, of_segment] = mean[:, None]
-        reference_margin[of_segment] = found.base + float(np.sum(mean))
-    relative = values - reference
-    missing = np.zeros(relative.shape, dtype=bool)
-    for at, name in enumerate(names):
-        if name in by_name and by_name[name].null_means == "unknown" and name in rows:
-            missing[at] = np.isnan(numbers[name]) if name in numbers else rows[name].isna().to_numpy()
-    groups = _places(categories)
-    every_group, eleven = steps_of(groups), steps_of(groups[:-1])
-    # the sums of the eleven, then context, then what is missing
-    parts = sum_groups(np.where(missing, 0.0, relative), every_group)
-    gap = _sum_columns(sum_groups(np.where(missing, relative, 0.0), every_group).T, range(len(groups)))
-    sums = parts[:-1]
-    facts = None if bundle.causes is None else bundle.causes.weigh(rows)
-    weights = np.zeros((1, len(rows), len(CATEGORIES))) if facts is None else facts.members
-    shares = _share(sums.T + _sum_members(weights) / len(weights))
-    odds = sum_groups(np.where(missing, 0.0, members - reference), eleven)
-    odds += weights.swapaxes(1, 2)[np.arange(len(members)) % len(weights)]
-    leads = np.zeros((len(rows), len(CATEGORIES)))
-    every = np.arange(len(rows))
-    for first in odds.argmax(axis=1):
-        leads[every, first] += 1
-    return _Weighed(
-        columns=names,
-        relative=relative.T,
-        sums=sums.T,
-        context=parts[-1],
-        gap=gap,
-        margin=np.asarray(found.margin, dtype=float),
-        reference_margin=reference_margin,
-        shares=shares,
-        stability=leads / max(len(members), 1),
-        facts=facts,
-    )
-
-
-def _places(categories: Sequence[str]) -> list[NDArray[np.intp]]:
-    """Return the columns of each of the eleven categories, then those of context."""
-    found = np.asarray(categories)
-    return [np.flatnonzero(found == name) for name in (*CATEGORIES, CONTEXT)]
-
-
-def _sum_members(values: Floats) -> Floats:
-    total = np.zeros(values.shape[1:])
-    for member in values:
-        total += member
-    return total
-
-
-def _share(odds: Floats) -> Floats:
-    """Return how likely each category is the cause, from log-odds: softmax over the categories."""
-    odds = np.exp(odds - odds.max(axis=1, keepdims=True))
-    return odds / _sum_columns(odds, range(odds.shape[1]))[:, None]
-
-
-def _sum_columns(values: Floats, columns: Iterable[int]) -> Floats:
-    # Column by column, not as a matrix product: its order of addition, and so its last bits, would depend on
-    # how many rows are summed together, and one account must read the same alone as in a batch.
-    total = np.zeros(len(values))
-    for at in columns:
-        total += values[:, at]
-    return total
-
-
-def _weightless(rows: pd.DataFrame) -> _Weighed:
-    line, table = np.full(len(rows), np.nan), np.full((len(rows), len(CATEGORIES)), np.nan)
-    none = np.empty((len(rows), 0))
-    return _Weighed((), none, table, line, line, line, line, table, table)
-
-
 def _explain_rows(
-    weighed: _Weighed,
+    weighed: Weighed,
     rows: pd.DataFrame,
     numbers: Mapping[str, Floats],
     features: Sequence[Feature],
@@ -384,7 +228,7 @@ def _explain_rows(
 
 
 def _signs_of(
-    weighed: _Weighed,
+    weighed: Weighed,
     rows: pd.DataFrame,
     numbers: Mapping[str, Floats],
     quotable: Sequence[Feature],
@@ -404,7 +248,7 @@ def _signs_of(
 
 
 def _rank(
-    weighed: _Weighed, facts: Facts, quotable: Sequence[Feature], taxonomy: Taxonomy, *, by_rules: bool
+    weighed: Weighed, facts: Facts, quotable: Sequence[Feature], taxonomy: Taxonomy, *, by_rules: bool
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Order the categories of each row, those to be named first, and count these (at most three)."""
     if by_rules:
@@ -439,7 +283,7 @@ def _spread(columns: Sequence[str], values: Floats, quotable: Sequence[Feature])
 
 
 def _reason(
-    weighed: _Weighed,
+    weighed: Weighed,
     signs: Signs | None,
     facts: Facts,
     row: int,
