@@ -290,11 +290,19 @@ class _Machine:
             for column in predicate.remembers
         }
         today = {
-            column: value
+            column: self._to_compare(state.color, column, value, reading)
             for column in sorted(wanted.difference(state.onset))
             if (value := reading.value(column)) is not None
         }
         return {**state.onset, **today} if today else state.onset
+
+    def _to_compare(self, color: Color, column: str, value: float, reading: _Reading) -> float:
+        """Return what a way back compares with: a risk no lower than where the colour is entered.
+
+        Where a fact turned the colour the risk may have been low all along, and nine tenths of that is out of
+        reach for an account whose risk was never the trouble.
+        """
+        return max(value, self._limit(color, reading).enter) if column == "risk" else value
 
     def _way_back(self, color: Color, reason: str | None) -> tuple[Predicate, ...]:
         key = (color, reason or "unknown")

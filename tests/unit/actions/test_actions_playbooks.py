@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 
 import pytest
@@ -57,6 +58,17 @@ def test_ways_back_of_counted_features_ask_for_whole_numbers(tmp_path):
         if each.feature == "risk"
     )
     assert risk.needed({"risk": 0.5}) == 0.45
+
+
+def test_no_way_back_is_waiting_for_old_news_to_fall_out_of_a_year(tmp_path):
+    """What was counted in a long window goes away by waiting alone, and only by waiting."""
+    waits = [
+        f"{name}: {each.feature}"
+        for name, plan in load(tmp_path).by_id.items()
+        for each in plan.playbook.recovers_when
+        if each.op in {"<=", "<"} and int((re.findall(r"_(\d+)d$", each.feature) or [0])[0]) > 84
+    ]
+    assert waits == []
 
 
 def test_green_has_no_way_back(tmp_path):

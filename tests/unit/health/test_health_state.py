@@ -61,25 +61,27 @@ def row(risk=0.05, *, band="low", source="model", tier="full", reason="unknown",
     } | known
 
 
-def step(prior, as_of, today):
+def step(prior, as_of, today, way_back=WAY_BACK):
     states = next_states(
         {} if prior is None else {"A": prior},
         pd.DataFrame([today]),
         CONFIG,
         as_of,
-        lambda _color, _reason: WAY_BACK,
+        lambda _color, _reason: way_back,
         lambda color, reason: f"{reason}_{color}",
         BASE,
     )
     return states["A"]
 
 
-def history(days_and_rows):
+def history(days_and_rows, way_back=WAY_BACK):
     """Run the machine over (day, row) pairs; return the states."""
     states, state = [], None
     for day, today in days_and_rows:
         # through JSON, as the store would carry it
-        state = step(state and HealthState.from_json(state.to_json()), START + timedelta(days=day), today)
+        state = step(
+            state and HealthState.from_json(state.to_json()), START + timedelta(days=day), today, way_back
+        )
         states.append(state)
     return states
 
@@ -189,6 +191,17 @@ def test_yellow_to_red_is_an_onset_of_its_own():
     ]
     assert states[1].previous == "yellow"
     assert states[1].because == "closes down"
+
+
+def test_a_risk_that_was_low_when_a_fact_turned_the_colour_need_not_fall_further():
+    """Nine tenths of the limit is asked for, not of a risk that was never the trouble."""
+    low_enough = (Predicate(feature="risk", op="<=", factor_of_onset=0.9),)
+    champion_gone, found = row(0.02, left_180d=1.0), row(0.02)
+    states = history([(0, champion_gone), (7, found)], low_enough)
+    assert [state.color for state in states] == ["yellow", "green"]
+    assert states[0].onset == {"risk": 0.15}
+    by_risk = history([(0, row(0.4)), (7, row(0.4))], low_enough)
+    assert by_risk[-1].onset == {"risk": 0.4}
 
 
 def test_stepping_down_to_yellow_keeps_reason_and_onset():
