@@ -347,11 +347,14 @@ def serve(
         Literal["quiet", "text", "json"],
         typer.Option(help="What to log: warnings and faults; requests too; those as lines of JSON."),
     ] = "quiet",
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Refresh one account at the start, so that no caller waits for it.")
+    ] = False,
 ) -> None:
     """Serve scores, reasons and actions over HTTP, and the pages."""
     from lifecycle_ml.cli import work
 
-    work.serve(*open_workspace(workspace), host, port, log)
+    work.serve(*open_workspace(workspace), host, port, log, warm=warm)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lifecycle_ml.cli.screen import progress_bars, say, say_json, show_table
-from lifecycle_ml.errors import ConfigError
+from lifecycle_ml.errors import ConfigError, LifecycleError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lifecycle_ml.outcomes.recipe import Recipe
     from lifecycle_ml.promotion.training import TrainingResult
-    from lifecycle_ml.service.serving import Comparer
+    from lifecycle_ml.service.serving import Comparer, Refresher
     from lifecycle_ml.settings import Settings
     from lifecycle_ml.store.between import Pair
     from lifecycle_ml.workspace import Workspace
@@ -165,8 +165,12 @@ def run(
     readings.show_today(settings, most=10)
 
 
-def serve(workspace: Workspace, settings: Settings, host: str, port: int, log: str = "quiet") -> None:
-    """Serve until interrupted. Raises: ConfigError where no API key works."""
+def serve(
+    workspace: Workspace, settings: Settings, host: str, port: int, log: str = "quiet", *, warm: bool = False
+) -> None:
+    """Serve until interrupted; `warm`: refresh once beside it. Raises: ConfigError where no API key works."""
+    from threading import Thread
+
     import uvicorn
 
     from lifecycle_ml.cli.keys import count_keys
@@ -181,6 +185,9 @@ def serve(workspace: Workspace, settings: Settings, host: str, port: int, log: s
     app = make_service(workspace, settings)
     set_up(log)
     say(f"Serving on http://{host}:{port}/ (stop with Ctrl-C)")
+    if warm:
+        refresh = _refresher(workspace, settings)
+        Thread(target=lambda: say(warm_up(settings, refresh)), daemon=True).start()
     uvicorn.run(
         app,
         host=host,
@@ -208,6 +215,31 @@ def make_service(workspace: Workspace, settings: Settings) -> FastAPI:
     )
 
 
+def warm_up(settings: Settings, refresh: Refresher) -> str:
+    """Refresh one published account and throw it away; return what to say of it.
+
+    The first refresh of a process imports the pipeline, reads the models and puts every question to the
+    source for the first time, which takes several times as long as those that follow. Whatever goes wrong is
+    said and nothing more: the stored readings are served all the same.
+    """
+    from lifecycle_ml.store.store import Store
+
+    store = Store.open(settings.store_url)
+    try:
+        listed = store.list_accounts(limit=1).rows
+    except StoreError as error:
+        return f"Not warmed up: {error}"
+    finally:
+        store.close()
+    if not listed:
+        return "Not warmed up: nothing is published yet."
+    try:
+        refresh([listed[0].account_id], None)
+    except LifecycleError as error:
+        return f"Not warmed up, and `refresh` will fail likewise: {error}"
+    return "Warmed up: `refresh` answers at its usual speed."
+
+
 def _require_free(host: str, port: int) -> None:
     """Raise ConfigError where the address cannot be listened on."""
     import socket
@@ -222,7 +254,7 @@ def _require_free(host: str, port: int) -> None:
             ) from error
 
 
-def _refresher(workspace: Workspace, settings: Settings) -> Any:
+def _refresher(workspace: Workspace, settings: Settings) -> Refresher:
     """Return what recomputes accounts from the source; the pipeline is imported at its first use."""
     from lifecycle_ml.cli import clock
 
