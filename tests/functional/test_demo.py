@@ -26,7 +26,7 @@ from lifecycle_ml.nightly import run_nightly
 from lifecycle_ml.outcomes.recipe import load_recipe
 from lifecycle_ml.outcomes.snapshots import population
 from lifecycle_ml.promotion.grounds import load_grounds
-from lifecycle_ml.promotion.history import served_history
+from lifecycle_ml.promotion.history import spoken_history
 from lifecycle_ml.promotion.training import champion
 from lifecycle_ml.promotion.tuning import propose
 from lifecycle_ml.readings import look_for_help, refresh_readings
@@ -152,10 +152,12 @@ def test_limits_are_tuned_on_what_was_said_out_of_time(demo: Demo) -> None:
     """The history is the champion's own; limits for one segment keep within the capacity asked for."""
     tables = read_tables(demo.workspace, demo.settings)
     grounds = load_grounds(demo.workspace, tables)
-    record = served_history(demo.settings, load_recipe(demo.workspace, "churn"), tables, grounds)
-    proposal = propose(record.of("small"), grounds, 0.1, 0.35)
+    recipe = load_recipe(demo.workspace, "churn")
+    record = spoken_history(demo.settings, recipe, tables, grounds)
+    proposal = propose(record.of("small"), grounds, 0.1, 0.35, recipe.gate)
 
     assert record.dates == 12
+    assert record.refused is None
     assert record.rows["rule"].notna().all()
     assert proposal.proposed.red_share <= 0.1
     assert proposal.proposed.flagged_share <= 0.35

@@ -46,11 +46,11 @@ def tune(
 ) -> None:
     """Propose limits for what the team can carry; nothing is written.
 
-    Raises: ConfigError where no model serves, history is too short, or a share is none.
+    Raises: ConfigError where there is no model, history is too short, or a share is none.
     """
     from lifecycle_ml.outcomes.recipe import load_recipe
     from lifecycle_ml.promotion.grounds import load_grounds
-    from lifecycle_ml.promotion.history import served_history
+    from lifecycle_ml.promotion.history import spoken_history
     from lifecycle_ml.promotion.tuning import propose
     from lifecycle_ml.tables.source import read_tables
 
@@ -67,10 +67,10 @@ def tune(
         progress("reading the tables", 1, 1)
         grounds = load_grounds(workspace, tables)
         progress("asking what was said out of time", 0, 1)
-        record = served_history(settings, recipe, tables, grounds)
+        record = spoken_history(settings, recipe, tables, grounds)
         progress("asking what was said out of time", 1, 1)
         progress("trying limits", 0, 1)
-        proposal = propose(record, grounds, red, flagged)
+        proposal = propose(record, grounds, red, flagged, recipe.gate)
         progress("trying limits", 1, 1)
     if as_json:
         say_json({"red_capacity": red, "flagged_capacity": flagged, **proposal.to_json()})
@@ -81,6 +81,8 @@ def tune(
 def show_proposal(proposal: Proposal, red: float, flagged: float) -> None:
     """Show what was tried, what is proposed beside what is, and the section to paste."""
     rule = proposal.rule.replace("_", " ")
+    if proposal.refused is not None:
+        say(f"No full model serves. This is of version {proposal.refused}, the newest of those trained.")
     say(
         f"Out of time, at {proposal.dates} dates with {proposal.churned} accounts that left: at most "
         f"{red:.0%} of the accounts red, {flagged:.0%} red or yellow. The rule is {rule}, with as many "
@@ -108,6 +110,16 @@ def show_proposal(proposal: Proposal, red: float, flagged: float) -> None:
     show_table("Limits", ["", *COLUMNS], rows, right=COLUMNS[1:])
     if proposal.proposed.red_share > red or proposal.proposed.flagged_share > flagged:
         say("No choice stays within the capacity; this one flags fewest.")
+    if not proposal.passes:
+        say(
+            "With none of the choices would the gate let a model's colours through (min_red_odds and "
+            "min_colour_gain of the recipe): these limits do not lift a refusal."
+        )
+    elif proposal.refused is not None:
+        say(
+            "With these limits its colours would pass the gate. They were chosen on the very readings the "
+            "gate judges, so train again later too, on dates that had no part in the choice."
+        )
     if proposal.with_own is not None and not proposal.own:
         say("Limits by segment would not catch more within the capacity, so none are proposed.")
     say("")

@@ -192,7 +192,7 @@ def _colours(shown: Shown, gate: Gate) -> list[Refusal]:
                     f"catch {_percent(caught)} of churn, {_percent(gain, signed=True)} beside {found.rule} "
                     f"at equal numbers, {where}",
                     f"more churn caught than by {found.rule}{beyond} (min_colour_gain): a better model, or "
-                    "other limits in serving/health.toml",
+                    "other limits in serving/health.toml (`lifecycle health tune` looks for them)",
                 )
             )
     if not found.odds.value >= gate.min_red_odds:
@@ -201,7 +201,7 @@ def _colours(shown: Shown, gate: Gate) -> list[Refusal]:
                 "colour_bar",
                 f"odds of churn among red accounts {_words(found.odds)} times the population's, {where}",
                 f"at least {gate.min_red_odds:g} times (min_red_odds): a higher limit for red in "
-                "serving/health.toml, or facts there that speak more clearly",
+                "serving/health.toml (`lifecycle health tune` looks for one)",
             )
         )
     return refusals

@@ -1,6 +1,8 @@
-"""What the champion's training said of dates it had not learned from, beside the best rule."""
+"""What a model's training said of dates it had not learned from, beside the best rule."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,27 +24,42 @@ from lifecycle_ml.promotion.tuning import Record
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.tables.source import Tables
 
+if TYPE_CHECKING:
+    from lifecycle_ml.promotion.registry import Registry, Version
 
-def served_history(settings: Settings, recipe: Recipe, tables: Tables, grounds: Grounds) -> Record:
+
+def spoken_history(settings: Settings, recipe: Recipe, tables: Tables, grounds: Grounds) -> Record:
     """Return the out-of-time readings of the champion's run, with what the best rule said of each.
 
-    At each cut-off every rule is fitted again on what was known then, and the one with the best average
-    precision over all dates stands beside the model.
-    Raises: ConfigError where no model of the full tier serves, or its run kept no predictions.
+    Where no model of the full tier serves, those of the newest registered version that is one: the gate
+    refused it, and may have for its colours. At each cut-off every rule is fitted again on what was known
+    then, and the one with the best average precision over all dates stands beside the model.
+    Raises: ConfigError where there is no such model, or its run kept no predictions.
     """
+    from lifecycle_ml.promotion.registry import Registry, answering
+
     serving = champion(settings, recipe.name)
-    if serving is None or serving.source != "model" or serving.tier != "full":
-        what = _what_serves(serving)
+    with answering(settings.mlflow_tracking_uri):
+        registry = Registry.open(settings.mlflow_tracking_uri, make=False)
+        spoke = _of_champion(registry, recipe, serving) or _newest_refused(registry, recipe)
+        if spoke is None:
+            raise ConfigError(
+                f"limits are tuned to what a model said out of time, and {_what_serves(serving)} for "
+                f"{recipe.name!r} while the registry holds no other. Train with `lifecycle train "
+                f"{recipe.name}`; until a model comes of it, leave the limits as they are."
+            )
+        version, bundle = spoke
+        content = registry.artefact(version, PREDICTIONS)
+    if content is None:
         raise ConfigError(
-            f"limits are tuned to what the model that serves said out of time, and {what} for "
-            f"{recipe.name!r}. Train with `lifecycle train {recipe.name}`; until "
-            "a model passes the gate, leave the limits as they are."
+            f"the registry has no predictions of version {version.number} of {recipe.name!r}. "
+            f"Train again with `lifecycle train {recipe.name}`."
         )
-    kept = _predictions(settings, recipe, serving)
-    headline = kept[kept["horizon_days"] == serving.headline].reset_index(drop=True)
+    kept = read_predictions(content)
+    headline = kept[kept["horizon_days"] == bundle.headline].reset_index(drop=True)
     if headline.empty:
-        raise ConfigError(f"the run of version {serving.version} predicted nothing out of time.")
-    rules = _rules(headline, recipe, tables, grounds, serving)
+        raise ConfigError(f"the run of version {version.number} predicted nothing out of time.")
+    rules = _rules(headline, recipe, tables, grounds, bundle)
     outcome = headline["outcome"].to_numpy(dtype=np.int64)
     ranked = {name: float(average_precision_score(outcome, rules[name])) for name in rules}
     name = best_rule(ranked) or next(iter(ranked))
@@ -57,28 +74,39 @@ def served_history(settings: Settings, recipe: Recipe, tables: Tables, grounds: 
             "rule": rules[name],
         }
     )
-    return Record(rows=rows, base_rate=serving.base_rates[serving.headline], rule=name)
+    serves = serving is not None and serving.digest == bundle.digest
+    return Record(
+        rows=rows,
+        base_rate=bundle.base_rates[bundle.headline],
+        rule=name,
+        refused=None if serves else version.number,
+    )
+
+
+def _of_champion(registry: Registry, recipe: Recipe, serving: Bundle | None) -> tuple[Version, Bundle] | None:
+    if serving is None or serving.source != "model" or serving.tier != "full":
+        return None
+    held = [each for each in registry.versions(recipe.name) if each.digest == serving.digest]
+    if not held:
+        raise ConfigError(
+            f"the registry does not hold version {serving.version} of {recipe.name!r}, which serves. "
+            f"Train again with `lifecycle train {recipe.name}`."
+        )
+    return held[-1], serving
+
+
+def _newest_refused(registry: Registry, recipe: Recipe) -> tuple[Version, Bundle] | None:
+    for version in reversed(registry.versions(recipe.name)):
+        bundle = registry.bundle(version)
+        if bundle.source == "model" and bundle.tier == "full":
+            return version, bundle
+    return None
 
 
 def _what_serves(serving: Bundle | None) -> str:
     if serving is None:
         return "nothing serves yet"
     return "rules serve" if serving.source == "rules" else f"a model of tier {serving.tier} serves"
-
-
-def _predictions(settings: Settings, recipe: Recipe, serving: Bundle) -> pd.DataFrame:
-    from lifecycle_ml.promotion.registry import Registry, answering
-
-    with answering(settings.mlflow_tracking_uri):
-        registry = Registry.open(settings.mlflow_tracking_uri, make=False)
-        held = [each for each in registry.versions(recipe.name) if each.digest == serving.digest]
-        content = registry.artefact(held[-1], PREDICTIONS) if held else None
-    if content is None:
-        raise ConfigError(
-            f"the registry has no predictions of version {serving.version} of {recipe.name!r}, which serves. "
-            f"Train again with `lifecycle train {recipe.name}`."
-        )
-    return read_predictions(content)
 
 
 def _rules(

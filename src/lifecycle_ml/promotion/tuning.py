@@ -1,6 +1,6 @@
 """Limits of health from what a team can carry, and what each choice would have caught out of time.
 
-History is what the champion's own training said of dates it had not learned from, coloured by the machine
+History is what a model's own training said of dates it had not learned from, coloured by the machine
 that colours every night: an out-of-time date stands for the publications of the `min_days` from it on. Facts
 and ways back are left out, as they are at the gate (decision record 0008), so every choice is judged by risk
 alone.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ import pandas as pd
 
 from lifecycle_ml.errors import ConfigError
 from lifecycle_ml.health.config import ColorLimits, Limit, Limits
+from lifecycle_ml.outcomes.recipe import Gate
 from lifecycle_ml.promotion.colours import by_machine, rule_flags
 from lifecycle_ml.promotion.grounds import Grounds
 
@@ -43,12 +44,14 @@ class Record:
     """Readings out of time: one row per account and date, with what was said and what came.
 
     rows: account_id, as_of, segment (null: not known), risk, outcome (0/1 by the headline horizon), rule
-    (what the best rule said).
+    (what the best rule said). refused: the number of the registered version whose record it is, where that
+    does not serve; None where it does.
     """
 
     rows: pd.DataFrame
     base_rate: float
     rule: str
+    refused: str | None = None
 
     def of(self, segment: str) -> Record:
         """Return the readings of one segment."""
@@ -96,6 +99,14 @@ class Caught:
         """Share of accounts that are red or yellow."""
         return self.flagged / self.accounts
 
+    def red_passes(self, gate: Gate) -> bool:
+        """Tell whether red alone would pass the gate's colour bar."""
+        return self.odds >= gate.min_red_odds and self.caught - self.rule > gate.min_colour_gain
+
+    def passes(self, gate: Gate) -> bool:
+        """Tell whether a model with these limits would pass the gate's colour bar."""
+        return self.red_passes(gate) and self.caught_flagged - self.rule_flagged > gate.min_colour_gain
+
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
         figures = {name: value for name, value in vars(self).items() if name != "limits"}
@@ -109,7 +120,8 @@ class Proposal:
 
     `reds` and `yellows` are the choices looked at for all accounts: first red's limits, whatever yellow's
     are, then yellow's beside the red chosen. `segments` holds for each segment with enough churn what
-    the limits of all, and what its own, would have caught in it.
+    the limits of all, and what its own, would have caught in it. `passes`: whether a model with the limits
+    proposed would pass the gate's colour bar.
     """
 
     now: Caught
@@ -122,6 +134,8 @@ class Proposal:
     rule: str
     dates: int
     churned: int
+    passes: bool
+    refused: str | None = None
 
     def toml(self) -> str:
         """Return the section of serving/health.toml to paste."""
@@ -137,6 +151,8 @@ class Proposal:
             "rule": self.rule,
             "dates": self.dates,
             "churned": self.churned,
+            "passes_gate": self.passes,
+            "refused_version": self.refused,
             "now": self.now.to_json(),
             "proposed": self.proposed.to_json(),
             "reds": [each.to_json() for each in self.reds],
@@ -150,27 +166,30 @@ class Proposal:
         }
 
 
-def propose(record: Record, grounds: Grounds, red_capacity: float, flagged_capacity: float) -> Proposal:
+def propose(
+    record: Record, grounds: Grounds, red_capacity: float, flagged_capacity: float, gate: Gate
+) -> Proposal:
     """Choose limits with which at most these shares of accounts are red, and red or yellow.
 
-    Red first: of the limits within capacity the one whose red accounts hold most of the churn; where several
-    hold as much, the one whose colours flip least. Then yellow likewise, over all flagged.
+    Red first: of the limits within capacity that the gate's colour bar lets through the one whose red
+    accounts hold most of the churn; where several hold as much, the one whose colours flip least. Then yellow
+    likewise, over all flagged. Where the bar lets none through, as if there were none.
     Raises: ConfigError where there are too few dates, or too few accounts that left.
     """
     if record.dates < LEAST_DATES or record.churned < LEAST_CHURNED:
         raise ConfigError(
-            f"the champion's out-of-time predictions hold {record.dates} dates and {record.churned} accounts "
+            f"the model's out-of-time predictions hold {record.dates} dates and {record.churned} accounts "
             f"that left; limits are proposed from {LEAST_DATES} dates and {LEAST_CHURNED} such accounts on. "
             "Leave serving/health.toml as it is until then."
         )
     now = _caught(record, grounds, grounds.health.file.limits)
-    proposed, reds, yellows = _choose(record, grounds, red_capacity, flagged_capacity)
+    proposed, reds, yellows = _choose(record, grounds, red_capacity, flagged_capacity, gate)
     names = sorted(str(name) for name in record.rows["segment"].dropna().unique())
     segments = {}
     for name in names:
         part = record.of(name)
         if part.churned >= LEAST_CHURNED and part.dates >= LEAST_DATES:
-            own, _, _ = _choose(part, grounds, red_capacity, flagged_capacity)
+            own, _, _ = _choose(part, grounds, red_capacity, flagged_capacity, gate)
             segments[name] = (_caught(part, grounds, proposed.limits), own)
     wanted = {name: own.limits for name, (general, own) in segments.items() if _better(own, general)}
     with_own = _caught(record, grounds, proposed.limits, wanted) if wanted else None
@@ -180,6 +199,7 @@ def propose(record: Record, grounds: Grounds, red_capacity: float, flagged_capac
         and _better(with_own, proposed)
         and with_own.red_share <= red_capacity
         and with_own.flagged_share <= flagged_capacity
+        and with_own.passes(gate) >= proposed.passes(gate)
     )
     return Proposal(
         now=now,
@@ -192,6 +212,8 @@ def propose(record: Record, grounds: Grounds, red_capacity: float, flagged_capac
         rule=record.rule,
         dates=record.dates,
         churned=record.churned,
+        passes=(with_own if kept and with_own is not None else proposed).passes(gate),
+        refused=record.refused,
     )
 
 
@@ -200,7 +222,7 @@ def _better(one: Caught, other: Caught) -> bool:
 
 
 def _choose(
-    record: Record, grounds: Grounds, red_capacity: float, flagged_capacity: float
+    record: Record, grounds: Grounds, red_capacity: float, flagged_capacity: float, gate: Gate
 ) -> tuple[Caught, tuple[Caught, ...], tuple[Caught, ...]]:
     # Whether an account is red does not depend on yellow's limits, so red is chosen first, beside any yellow.
     reds = [
@@ -211,7 +233,11 @@ def _choose(
         for left in LEFT_AT
     ]
     red = _best(
-        reds, [each.red_share for each in reds], [each.caught for each in reds], red_capacity
+        reds,
+        red_capacity,
+        lambda each: each.red_share,
+        lambda each: each.caught,
+        lambda each: each.red_passes(gate),
     ).limits.red
     both = [
         _caught(record, grounds, _limits(red, Limit(enter=enter, exit=round(enter * left, 2))))
@@ -221,24 +247,33 @@ def _choose(
     ]
     chosen = _best(
         both,
-        [each.flagged_share for each in both],
-        [each.caught_flagged for each in both],
         flagged_capacity,
+        lambda each: each.flagged_share,
+        lambda each: each.caught_flagged,
+        lambda each: each.passes(gate),
     )
     return chosen, tuple(reds), tuple(both)
 
 
 def _best(
-    choices: Sequence[Caught], shares: Sequence[float], caught: Sequence[float], capacity: float
+    choices: Sequence[Caught],
+    capacity: float,
+    share: Callable[[Caught], float],
+    caught: Callable[[Caught], float],
+    passes: Callable[[Caught], bool],
 ) -> Caught:
-    """Return the choice within capacity that holds most churn; where none is, the one that flags fewest."""
-    within = [at for at, share in enumerate(shares) if share <= capacity]
+    """Return the choice within capacity that holds most churn; where none is, the one that flags fewest.
+
+    Choices the gate would refuse a model for count only where it would for all of them.
+    """
+    within = [each for each in choices if share(each) <= capacity]
     if not within:
-        return choices[min(range(len(choices)), key=lambda at: shares[at])]
-    most = max(caught[at] for at in within)
-    equal = [at for at in within if caught[at] >= most - _SAME]
+        return min(choices, key=share)
+    within = [each for each in within if passes(each)] or within
+    most = max(map(caught, within))
+    equal = [each for each in within if caught(each) >= most - _SAME]
     # Of limits that flag the very same accounts the highest leaves most room for those below it.
-    return choices[min(equal, key=lambda at: (choices[at].flips, shares[at], -choices[at].limits.red.enter))]
+    return min(equal, key=lambda each: (each.flips, share(each), -each.limits.red.enter))
 
 
 def _under(enter: float, left: float) -> Limit:

@@ -24,7 +24,7 @@ def proposal(**other):
     """What was found."""
     one = caught()
     given = {"now": one, "proposed": one, "reds": (one,), "yellows": (one,), "segments": {}, "own": {}}
-    given |= {"with_own": None, "rule": "recency_frequency", "dates": 12, "churned": 191}
+    given |= {"with_own": None, "rule": "recency_frequency", "dates": 12, "churned": 191, "passes": True}
     return Proposal(**(given | other))
 
 
@@ -51,6 +51,20 @@ def test_it_is_said_where_capacity_or_segments_cannot_be_met(capsys):
     assert "No choice stays within the capacity" in words
     assert "none are proposed" in words
     assert "small: its own" in words
+
+
+def test_it_is_said_whose_record_it_is_and_whether_the_gate_would_take_it(capsys):
+    """A refused version is named; limits that were chosen on what the gate judges are no proof."""
+    show_proposal(proposal(refused="3"), 0.05, 0.3)
+    words = " ".join(capsys.readouterr().out.split())
+    assert "No full model serves. This is of version 3" in words
+    assert "its colours would pass the gate" in words
+    assert "train again later" in words
+
+    show_proposal(proposal(refused="3", passes=False), 0.05, 0.3)
+    words = " ".join(capsys.readouterr().out.split())
+    assert "these limits do not lift a refusal" in words
+    assert "would pass" not in words
 
 
 @pytest.mark.parametrize(("red", "flagged"), [(0.0, 0.3), (0.4, 0.3), (0.1, 1.2)])
