@@ -131,10 +131,14 @@ def recipes(workspace: Workspace) -> list[Recipe]:
 
 
 def required(findings: Iterable[Finding], tables: Tables, every: Iterable[Recipe]) -> list[Finding]:
-    """Say what the recipes cannot do without: an error for churn, without which nothing is scored."""
+    """Say what the recipes cannot do without: an error for churn, without which nothing is scored.
+
+    A table that is there and could not be read for an error of its own is not said to be missing too.
+    """
     given = list(findings)
+    unread = {finding.table for finding in given if finding.severity == "error"}
     for recipe in every:
-        for table in sorted(recipe.needs.difference(tables.names)):
+        for table in sorted(recipe.needs.difference(tables.names, unread)):
             why = f"training/{recipe.name}.toml (mode {recipe.label.mode!r}) needs `{table}`"
             if recipe.name != CHURN:
                 given.append(

@@ -6,11 +6,12 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from lifecycle_ml.check import check, price
+from lifecycle_ml.check import check, price, recipes, required
 from lifecycle_ml.matrix.load import load_features
 from lifecycle_ml.reasons.taxonomy import load_taxonomy
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.tables.findings import Costs
+from lifecycle_ml.tables.rules import found
 from lifecycle_ml.tables.schema import SCHEMAS
 from lifecycle_ml.tables.source import tables_from_frames
 from lifecycle_ml.workspace import Workspace, load_workspace, standard_root
@@ -169,6 +170,13 @@ def test_what_the_churn_recipe_needs_is_required(standard):
     assert not made.ok
     assert "training/churn.toml" in missing.advice
     assert one(made, "recipe_skipped", "contracts").severity == "advice"
+
+
+def test_a_table_that_could_not_be_read_is_not_said_to_be_missing(standard):
+    """It has an error of its own, which is the one to mend."""
+    tables = tables_from_frames({"accounts": ACCOUNTS})
+    unread = found("wrong_type", "contracts", "arr", rows=1, advice="1 value cannot be read.")
+    assert required([unread], tables, recipes(standard)) == [unread]
 
 
 def test_churn_by_inactivity_needs_use_and_no_contracts(tmp_path):
