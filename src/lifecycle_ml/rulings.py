@@ -25,10 +25,13 @@ def rulings_on(
     """
     found = read_afresh(workspace, settings, [account], as_of, now)
     row = found.readings.scored
-    if row.empty:
-        raise ConfigError(f"account {account!r} is no customer as of {as_of}, so no rule is asked about it.")
     states, actions = found.readings.states, found.rules.actions
     with closing(Store.open(settings.store_url)) as store:
+        if row.empty:
+            raise ConfigError(
+                f"account {account!r} is no customer as of {as_of}, so no rule is asked about it."
+                f"{store.meant_by(account)}"
+            )
         kept, ended = store.open_actions(), finished_lately(store, states, actions, now)
     churn, before = found.rules.churn, found.past.get(account)
     standing = Standing(

@@ -26,6 +26,7 @@ def explain(settings: Settings, account: str, as_of: date | None, *, as_json: bo
         answers = store.answers([account], as_of)
         renewal, starts = store.renewal(account, as_of), store.onboarding_start(account, as_of)
         latest = store.current()
+        meant = "" if account in answers.bodies else store.meant_by(account)
     if latest is None:
         raise ConfigError("nothing is published; run `lifecycle run` first.")
     if answers.publication is None:
@@ -35,7 +36,10 @@ def explain(settings: Settings, account: str, as_of: date | None, *, as_json: bo
         )
     if account not in answers.bodies:
         why = answers.unscored.get(account, "no account of that id is known.")
-        raise ConfigError(f"account {account!r} has no reading as of {answers.publication.as_of}: {why}")
+        meant = "" if account in answers.unscored else meant
+        raise ConfigError(
+            f"account {account!r} has no reading as of {answers.publication.as_of}: {why}{meant}"
+        )
     now = run_clock(None, answers.publication.as_of)
     document = join_live(answers.bodies[account], answers.live(account, now))
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -80,6 +81,20 @@ class Accounts(Access):
         began in. Raises: CursorError.
         """
         return self._page(filters, lists.Order.of(sort, descending), cursor, limit)
+
+    def meant_by(self, text: str) -> str:
+        """Return ` Did you mean A-1042 (Acme)?` for what is no account_id; empty where nothing is like it.
+
+        Names and ids of the current publication that hold the text are meant, else those that hold its last
+        word: `A-142` may be A-0142.
+        """
+        for part in (text.strip(), *re.findall(r"\w+", text)[-1:]):
+            rows = self.list_accounts(AccountFilters(text=part), "name", limit=4).rows if part else []
+            others = [row for row in rows if row.account_id != text]
+            if others:
+                named = [f"{row.account_id} ({row.name})" if row.name else row.account_id for row in others]
+                return f" Did you mean {', or '.join(named[:3])}{', or another' if len(named) > 3 else ''}?"
+        return ""
 
     def all_accounts(
         self,

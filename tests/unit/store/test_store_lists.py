@@ -70,6 +70,29 @@ def test_a_search_looks_in_name_and_id_whatever_the_case(book, text, expected):
     assert sorted(ids(book.list_accounts(AccountFilters(text=text)))) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("of a-late", " Did you mean A-late (Name of A-late)?"),
+        ("B/evergreen", " Did you mean A-evergreen?"),
+        ("grow", " Did you mean A-grow (ÜBER Größe & Co_100%)?"),
+        ("A-soon", ""),
+        ("Acme", ""),
+        ("", ""),
+        ("--", ""),
+    ],
+)
+def test_an_account_is_guessed_from_its_name_or_the_end_of_its_id(book, text, meant):
+    """Nothing is guessed where nothing is alike, and never the very id that was given."""
+    assert book.meant_by(text) == meant
+
+
+def test_of_many_alike_three_are_named(book):
+    """A word that stands in every id."""
+    assert book.meant_by("x a").endswith(", or another?")
+    assert book.meant_by("x a").count("A-") >= 3
+
+
 def test_filters_hold_for_lists_downloads_and_the_mix(book):
     """The three agree on who is asked for."""
     asked = AccountFilters(health=("red", "green"), expansion_band=("high",))
