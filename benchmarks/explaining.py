@@ -29,6 +29,7 @@ from benchmarks.company_matrix import STANDARD, build_company
 from benchmarks.one_scan.measuring import Report, Times, added, clocked, machine, peak_memory, take_turns
 
 from lifecycle_ml.matrix.load import load_features
+from lifecycle_ml.models.block import Block, Matrix
 from lifecycle_ml.models.bundle import Bundle, load
 from lifecycle_ml.reasons.explain import CHUNK, Explanations, explain
 from lifecycle_ml.reasons.taxonomy import load_taxonomy
@@ -67,15 +68,17 @@ def many_rows(home: Path, count: int) -> pd.DataFrame:
         values = rows[name].to_numpy()
         whole = np.round(values) == values
         rows[name] = np.where(whole, values, values * (1 + MOVED * random.standard_normal(count)))
-    return rows.assign(account_id=[f"{name}-{at}" for at, name in enumerate(rows["account_id"])])
+    rows["account_id"] = [f"{name}-{at}" for at, name in enumerate(rows["account_id"])]
+    return rows.copy()  # in one piece, as a matrix is built
 
 
-def score_and_explain(bundle: Bundle, rows: pd.DataFrame, share: float = 1.0) -> Explanations:
+def score_and_explain(bundle: Bundle, rows: Matrix, share: float = 1.0) -> Explanations:
     """Score churn and explain it; sentences for the `share` of the accounts with the highest risk."""
-    risk = bundle.score(rows)["risk"]
+    scores = bundle.score(rows)
     flagged = None
     if share < 1:
-        flagged = frozenset(rows.loc[risk >= risk.quantile(1 - share), "account_id"])
+        risk = scores["risk"]
+        flagged = frozenset(scores.loc[risk >= risk.quantile(1 - share), "account_id"])
     return explain(bundle, rows, FEATURES, TAXONOMY, sentences_for=flagged)
 
 
@@ -182,8 +185,9 @@ def compare_one(report: Report, bundles: list[Bundle], rows: pd.DataFrame, round
                     member.predict(X, pred_contrib=True, num_threads=1)
 
         def answer(row: pd.DataFrame = row) -> None:
-            score_and_explain(churn, row)
-            expansion.score(row)
+            block = Block.of(row)
+            score_and_explain(churn, block)
+            expansion.score(block)
 
         bare.append(clocked(call).seconds)
         ours.append(clocked(answer).seconds)

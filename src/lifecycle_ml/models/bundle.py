@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from lifecycle_ml.errors import BundleError, DefinitionError
+from lifecycle_ml.models.block import Block, Matrix
 from lifecycle_ml.models.calibration import AffineCalibration
 from lifecycle_ml.models.causes import Causes
 from lifecycle_ml.models.changes import Bands
@@ -107,20 +108,21 @@ class Bundle:
         """sha256 over the content: same data, recipe and seed, same digest."""
         return f"sha256:{hashlib.sha256(self._files[MANIFEST]).hexdigest()}"
 
-    def score(self, matrix: pd.DataFrame) -> pd.DataFrame:
-        """Score every row of `matrix` (account_id, as_of and the features).
+    def score(self, matrix: Matrix) -> pd.DataFrame:
+        """Score every row of `matrix` (account_id, as_of and the features), a table or its block.
 
         Returns account_id, as_of, `probability_{h}d` per horizon and `lift` (NaN unless tier is full), `risk`
         (0 to 1 at the headline horizon; where no probability is served the rate the band had), `band`,
         `source`, `tier`; rows in the order given.
         Raises: DefinitionError if features the bundle was trained on are missing.
         """
-        self._check(matrix)
+        block = Block.of(matrix)
+        self._check(block)
         if isinstance(self.model, RuleModel):
-            probabilities = np.full((len(matrix), len(self.horizons)), np.nan)
-            bands = self.model.bands(matrix)
+            probabilities = np.full((len(block), len(self.horizons)), np.nan)
+            bands = self.model.bands(block.frame)
         else:
-            probabilities = self.probabilities(matrix)
+            probabilities = self.probabilities(block)
             headline = probabilities[:, self.horizons.index(self.headline)]
             bands = self._bands(headline / self.base_rate)
         if self.tier == "full":
@@ -129,11 +131,11 @@ class Bundle:
         else:
             probabilities = np.full_like(probabilities, np.nan)
             risk = np.array([self.band_rates[band] for band in bands], dtype=np.float64)
-            lift = np.full(len(matrix), np.nan)
-        count = len(matrix)
+            lift = np.full(len(block), np.nan)
+        count = len(block)
         # made in one go: column by column costs a single account more than its score
         return pd.DataFrame(
-            {"account_id": matrix["account_id"].array, "as_of": matrix["as_of"].array}
+            {"account_id": block.frame["account_id"].array, "as_of": block.frame["as_of"].array}
             | {f"probability_{h}d": probabilities[:, at] for at, h in enumerate(self.horizons)}
             | {
                 "risk": risk,
@@ -144,7 +146,7 @@ class Bundle:
             }
         )
 
-    def probabilities(self, matrix: pd.DataFrame) -> Floats:
+    def probabilities(self, matrix: Matrix) -> Floats:
         """Return calibrated probabilities: (rows, horizons); they never fall with the horizon."""
         model = self._explainable()
         raw = model.raw(matrix)
@@ -155,12 +157,13 @@ class Bundle:
             ]
         )
 
-    def contributions(self, matrix: pd.DataFrame, horizon: int) -> Contributions:
+    def contributions(self, matrix: Matrix, horizon: int) -> Contributions:
         """Explain every row at one horizon, in calibrated log-odds. Raises: ValueError where rules serve."""
         model = self._explainable()
-        self._check(matrix)
+        block = Block.of(matrix)
+        self._check(block)
         slope = self.calibration.slope_at(horizon)
-        members, raw = model.explained(matrix, horizon)
+        members, raw = model.explained(block, horizon)
         total = np.zeros_like(members[0])
         for member in members:
             total += member
@@ -260,11 +263,10 @@ class Bundle:
             )
         return self.model
 
-    def _check(self, matrix: pd.DataFrame) -> None:
+    def _check(self, block: Block) -> None:
         if isinstance(self.model, RuleModel):
             return  # a rule copes with what is there
-        missing = [name for name in self.features if name not in matrix.columns]
-        if missing:
+        if missing := block.lacking(self.features):
             shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
             raise DefinitionError(
                 f"bundle {self.name}: {len(missing)} of its {len(self.features)} features are not in the "

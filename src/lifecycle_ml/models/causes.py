@@ -14,7 +14,8 @@ With each category's contributions added these are the log-odds of a conditional
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ from scipy.optimize import minimize
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
-from lifecycle_ml.models.encoding import Floats, steps_of, sum_groups
+from lifecycle_ml.models.block import Block, Matrix
+from lifecycle_ml.models.encoding import Floats, Places, steps_of, sum_groups
 
 USUAL_WEIGHT = 1.5
 """Weight of every feature where nothing, or too little, was recorded: what leavers of four simulated
@@ -63,9 +65,51 @@ class Tail:
         better = np.searchsorted(known, values, "left") + np.searchsorted(known, values, "right")
         return cls(values, 1 - better / (2 * len(known)))
 
+
+@dataclass(frozen=True)
+class Tails:
+    """The tails of several features, each looked at by itself: one number of each is as quick as many.
+
+    `points`, `shares` and `slopes` hold those of one feature after those of the other, from `starts` on; the
+    slope of a line after a feature's last point is 0.
+    """
+
+    tails: tuple[Tail, ...]
+    starts: npt.NDArray[np.intp]
+    points: Floats
+    shares: Floats
+    slopes: Floats
+
+    @classmethod
+    def of(cls, tails: Sequence[Tail]) -> Tails:
+        """Lay the tails out, one after the other."""
+        slopes = [np.append(np.diff(each.shares) / np.diff(each.values), 0.0) for each in tails]
+        lengths = np.array([len(each.values) for each in tails], dtype=np.intp)
+        none = np.empty(0)
+        return cls(
+            tails=tuple(tails),
+            starts=np.cumsum(lengths) - lengths,
+            points=np.concatenate([none, *(each.values for each in tails)]),
+            shares=np.concatenate([none, *(each.shares for each in tails)]),
+            slopes=np.concatenate([none, *slopes]),
+        )
+
     def surprise(self, values: Floats) -> Floats:
-        """Return how surprising each value is in the bad direction, 0 up to the median and where unknown."""
-        share = np.interp(values, self.values, self.shares, right=RAREST)
+        """Return how surprising each value is in the bad direction, 0 up to the median and where unknown.
+
+        values, and what is returned: (features, rows). Shares between two points lie on the line between
+        them.
+        """
+        at = np.empty(values.shape, dtype=np.intp)
+        worst = np.empty((len(values), 1))
+        for place, tail in enumerate(self.tails):
+            at[place] = tail.values.searchsorted(values[place], "right")
+            worst[place] = tail.values[-1]
+        before = at == 0
+        at += self.starts[:, None] - 1 + before
+        share = self.slopes[at] * (values - self.points[at]) + self.shares[at]
+        share[before] = self.shares[at[before]]
+        share[values > worst] = RAREST
         found = np.maximum(np.log(0.5) - np.log(np.maximum(share, RAREST)), 0.0)
         found[np.isnan(values)] = 0.0
         return np.asarray(found)
@@ -170,39 +214,36 @@ class Causes:
         for _ in range(MEMBERS):
             times = np.bincount(random.integers(0, len(accounts), len(accounts)), minlength=len(accounts))
             fitted.append(self._weights(rows.times(times[account]), whole))
-        return Causes(
-            **{
-                **self.__dict__,
-                "weights": np.stack([weights for weights, _ in fitted]),
-                "offsets": np.stack([offsets for _, offsets in fitted]),
-                "leavers": len(accounts),
-            }
+        return replace(
+            self,
+            weights=np.stack([weights for weights, _ in fitted]),
+            offsets=np.stack([offsets for _, offsets in fitted]),
+            leavers=len(accounts),
         )
 
-    def surprise(self, matrix: pd.DataFrame) -> Floats:
+    def surprise(self, matrix: Matrix) -> Floats:
         """Return how surprising each feature is in its bad direction: (rows, features).
 
         0 where it is null, no column, or no worse than the median of the accounts that stayed.
         """
-        found = np.zeros((len(self.features), len(matrix)))
-        names = [name for name in self.features if name in matrix]
-        block = matrix[names]
-        # all at once where they are plain floats: column by column costs more than the rest of one account
-        plain = all(kind == np.float64 for kind in block.dtypes)
-        columns = dict(zip(names, block.to_numpy().T, strict=True)) if plain else {}
-        for at, (name, sign, tail) in enumerate(zip(self.features, self.signs, self.tails, strict=True)):
-            if name in matrix:
-                found[at] = tail.surprise(sign * (columns[name] if plain else _numbers(matrix, name)))
-        return found.T
+        values = np.array(self.signs, dtype=np.float64)[:, None] * Block.of(matrix).numbers(self.features)
+        return self._compared.surprise(values).T
 
-    def weigh(self, matrix: pd.DataFrame) -> Weighed:
+    def weigh(self, matrix: Matrix) -> Weighed:
         """Weigh the facts of every row."""
         surprise = (self.surprise(matrix) / self._size).T
-        grouped = steps_of([np.flatnonzero(self.place == at) for at in range(len(self.categories))])
-        members = sum_groups(self.weights[:, :, None] * surprise, grouped)
+        members = sum_groups(self.weights[:, :, None] * surprise, self._grouped)
         members += self.offsets[:, :, None]
         values = (surprise * self.weights.mean(axis=0)[:, None]).T
         return Weighed(self.features, values, members.swapaxes(1, 2))
+
+    @cached_property
+    def _compared(self) -> Tails:
+        return Tails.of(self.tails)
+
+    @cached_property
+    def _grouped(self) -> tuple[int, list[tuple[Places, Places]]]:
+        return steps_of([np.flatnonzero(self.place == at) for at in range(len(self.categories))])
 
     def _odds(self, surprise: Floats, weights: Floats, offsets: Floats) -> Floats:
         odds = np.tile(offsets, (len(surprise), 1))
@@ -238,7 +279,7 @@ class Causes:
         log_share = _log_softmax(self._odds(rows.surprise / self._size, weights, offsets))
         return float(-(rows.weight * log_share[np.arange(len(log_share)), rows.chosen]).sum())
 
-    @property
+    @cached_property
     def _size(self) -> Floats:
         """How many features the category of each feature has."""
         return np.bincount(self.place, minlength=len(self.categories))[self.place].astype(np.float64)

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lifecycle_ml.models.block import Block, Matrix, as_texts, is_number_type
+
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
 
@@ -70,6 +72,34 @@ class Encoding:
         widths = [column.width for column in self.columns]
         return np.repeat(np.arange(len(widths)), widths)
 
+    @cached_property
+    def _starts(self) -> list[int]:
+        """Of each source column its first encoded column."""
+        return np.flatnonzero(np.diff(self.sources, prepend=-1)).tolist()
+
+    @cached_property
+    def _numbers(self) -> tuple[list[str], Places]:
+        """Return the columns of numbers, and the encoded column of each."""
+        found = [
+            (column.name, start)
+            for column, start in zip(self.columns, self._starts, strict=True)
+            if column.levels is None
+        ]
+        return [name for name, _ in found], np.array([start for _, start in found], dtype=np.intp)
+
+    @cached_property
+    def _categories(self) -> list[tuple[int, EncodedColumn]]:
+        """Return the categories, each with its first encoded column."""
+        return [
+            (start, column)
+            for column, start in zip(self.columns, self._starts, strict=True)
+            if column.levels is not None
+        ]
+
+    def start(self, name: str) -> int:
+        """Return the first encoded column of a source column."""
+        return self._starts[self.names.index(name)]
+
     @property
     def encoded_names(self) -> tuple[str, ...]:
         """Encoded columns in order: a category's read `plan=basic`; the last one gathers the other levels."""
@@ -81,36 +111,31 @@ class Encoding:
                 names += [f"{column.name}={level}" for level in column.levels] + [f"{column.name}=(other)"]
         return tuple(names)
 
-    def transform(self, frame: pd.DataFrame) -> Floats:
-        """Encode a frame with (at least) the fitted columns, in any order. Nulls are NaN.
+    def transform(self, matrix: Matrix) -> Floats:
+        """Encode a table with (at least) the fitted columns, in any order. Nulls are NaN.
 
         Raises: ValueError naming missing columns; TypeError for text where numbers are expected.
         """
-        missing = [name for name in self.names if name not in frame.columns]
-        if missing:
+        block = Block.of(matrix)
+        if missing := block.lacking(self.names):
             shown = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
             raise ValueError(f"{len(missing)} of {len(self.columns)} fitted columns are missing: {shown}.")
-        numbers = [column.name for column in self.columns if column.levels is None]
-        block = frame[numbers]
-        # all at once where they are plain floats: column by column costs more than one account's score
-        plain = all(kind == np.float64 for kind in block.dtypes)
-        values = block.to_numpy() if plain else np.column_stack([_numbers(n, frame[n]) for n in numbers])
-        out = np.empty((len(frame), sum(column.width for column in self.columns)))
-        is_number = np.array([column.levels is None for column in self.columns], dtype=bool)
-        widths = np.array([column.width for column in self.columns], dtype=np.intp)
-        starts = np.cumsum(widths) - widths
-        out[:, starts[is_number]] = values
-        for start, column in zip(starts.tolist(), self.columns, strict=True):
-            if column.levels is not None:
-                out[:, start : start + column.width] = _one_hot(frame[column.name], column.levels)
+        out = np.empty((len(block), len(self.sources)))
+        names, starts = self._numbers
+        numeric = block.numeric
+        out[:, starts] = block.numbers(names).T
+        for name, start in zip(names, starts.tolist(), strict=True):
+            if name not in numeric:
+                out[:, start] = _as_numbers(name, block.frame[name])
+        for start, column in self._categories:
+            out[:, start : start + column.width] = _one_hot(block.texts(column.name), column.levels or ())
         return out
 
     def gather(self, values: Floats) -> Floats:
         """Sum encoded columns (last axis) back onto their source columns."""
-        starts = np.flatnonzero(np.diff(self.sources, prepend=-1))
-        if len(starts) == values.shape[-1]:
+        if len(self.columns) == values.shape[-1]:
             return values
-        return np.add.reduceat(values, starts, axis=-1)
+        return np.add.reduceat(values, self._starts, axis=-1)
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return plain values for a manifest."""
@@ -128,11 +153,6 @@ class Encoding:
         )
 
 
-def is_number(values: pd.Series) -> bool:
-    """Whether a column holds numbers or yes/no (nullable or not)."""
-    return bool(pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype))
-
-
 def _fit_column(
     name: str,
     values: pd.Series,
@@ -140,7 +160,7 @@ def _fit_column(
     min_level: int,
     max_levels: int,
 ) -> EncodedColumn:
-    if is_number(values) and not pd.api.types.is_complex_dtype(values.dtype):
+    if is_number_type(values.dtype):
         return EncodedColumn(name)
     if not (
         isinstance(values.dtype, (pd.CategoricalDtype, pd.StringDtype))
@@ -150,7 +170,7 @@ def _fit_column(
             f"column {name!r} is {values.dtype}; give numbers, yes/no or categories "
             "(a date says something only as a distance in days)."
         )
-    texts = _texts(values)
+    texts = as_texts(values)
     kept = texts.notna().to_numpy()
     if groups is None:
         counts = texts[kept].value_counts()
@@ -163,29 +183,20 @@ def _fit_column(
     return EncodedColumn(name, tuple(sorted(str(level) for level, _ in order[:max_levels])))
 
 
-def _texts(values: pd.Series) -> pd.Series:
-    """Return a category column as text, nulls kept."""
-    if isinstance(values.dtype, pd.StringDtype):
-        return values
-    plain = values.astype(object)
-    return plain.where(plain.isna(), plain.map(str)).astype("str")
+def _as_numbers(name: str, values: pd.Series) -> Floats:
+    """Return what is not stored as numbers, and was when fitted, as numbers."""
+    try:
+        numbers = pd.to_numeric(values.astype(object))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"column {name!r} held numbers when fitted and is {values.dtype} now.") from error
+    return np.asarray(numbers.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
 
 
-def _numbers(name: str, values: pd.Series) -> Floats:
-    if not is_number(values):
-        try:
-            values = pd.to_numeric(values.astype(object))
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"column {name!r} held numbers when fitted and is {values.dtype} now.") from error
-    return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
-
-
-def _one_hot(values: pd.Series, levels: tuple[str, ...]) -> Floats:
-    texts = _texts(values).tolist()
-    place = {level: at for at, level in enumerate(levels)}
+def _one_hot(texts: Sequence[str | None], levels: tuple[str, ...]) -> Floats:
+    place: dict[str | None, int] = {level: at for at, level in enumerate(levels)}
     encoded = np.zeros((len(texts), len(levels) + 1))
     encoded[np.arange(len(texts)), [place.get(text, len(levels)) for text in texts]] = 1.0
-    encoded[[not isinstance(text, str) for text in texts]] = np.nan
+    encoded[[text is None for text in texts]] = np.nan
     return encoded
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from lifecycle_ml.models.bag import Bag
+from lifecycle_ml.models.block import Matrix
 from lifecycle_ml.models.classifier import RiskClassifier
 from lifecycle_ml.models.encoding import Encoding, Floats, Places, steps_of, sum_groups
 from lifecycle_ml.models.logistic import log_odds
@@ -100,7 +101,7 @@ class HorizonModel:
             classifier=fitted,
         )
 
-    def raw(self, matrix: pd.DataFrame) -> Floats:
+    def raw(self, matrix: Matrix) -> Floats:
         """Return the margin beyond each horizon's start: (rows, horizons)."""
         encoded = self._encoded(matrix)
         return np.column_stack([self.bag.margin(self._stood(encoded, h)) for h in self.horizons])
@@ -115,15 +116,15 @@ class HorizonModel:
             [self.classifier.unseen_margin(self._placed(inputs, h), accounts) for h in self.horizons]
         )
 
-    def contributions(self, matrix: pd.DataFrame, horizon: int) -> Floats:
+    def contributions(self, matrix: Matrix, horizon: int) -> Floats:
         """Return exact contributions: (rows, features + 2); the horizon's own and the base last."""
         return self._gathered(self.bag.contributions(self.inputs(matrix, horizon)))
 
-    def member_contributions(self, matrix: pd.DataFrame, horizon: int) -> Floats:
+    def member_contributions(self, matrix: Matrix, horizon: int) -> Floats:
         """Return each member's contributions: (members, rows, features + 2)."""
         return self._gathered(self.bag.member_contributions(self.inputs(matrix, horizon)))
 
-    def explained(self, matrix: pd.DataFrame, horizon: int) -> tuple[Floats, Floats]:
+    def explained(self, matrix: Matrix, horizon: int) -> tuple[Floats, Floats]:
         """Return `member_contributions` and, of that horizon, `raw`: (rows,); rows are encoded once."""
         stood = self.inputs(matrix, horizon)
         return self._gathered(self.bag.member_contributions(stood)), self.bag.margin(stood)
@@ -151,16 +152,16 @@ class HorizonModel:
             bag=Bag.from_json(saved["bag"], members, num_threads),
         )
 
-    def inputs(self, matrix: pd.DataFrame, horizon: int) -> Floats:
+    def inputs(self, matrix: Matrix, horizon: int) -> Floats:
         """Return what the bag is asked about rows at one horizon: (rows, encoded columns)."""
         return self._stood(self._encoded(matrix), horizon)
 
-    def _encoded(self, matrix: pd.DataFrame) -> Floats:
+    def _encoded(self, matrix: Matrix) -> Floats:
         """Encode the rows once, as at horizon 0; `_stood` moves them to a horizon."""
         own = self._own.transform(matrix)
-        rising = np.zeros((len(matrix), self._rising))
+        rising = np.zeros((len(own), self._rising))
         if PAST_RENEWAL in self.encoding.names:
-            rising[:, 0] = -matrix[RENEWAL].to_numpy(dtype=np.float64, na_value=np.nan)
+            rising[:, 0] = -own[:, self._own.start(RENEWAL)]
         return np.concatenate([own, rising], axis=1)
 
     def _placed(self, inputs: pd.DataFrame, horizon: int) -> pd.DataFrame:

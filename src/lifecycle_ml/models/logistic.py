@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lifecycle_ml.models.block import Matrix
 from lifecycle_ml.models.encoding import Encoding, Floats
 
 PENALTIES = (1.0, 10.0, 100.0, 1000.0)
@@ -131,7 +132,7 @@ class LogisticModel:
             highs=highs,
         )
 
-    def raw(self, matrix: pd.DataFrame) -> Floats:
+    def raw(self, matrix: Matrix) -> Floats:
         """Return the margin beyond each horizon's start: (rows, horizons), the same for every horizon."""
         terms = self._terms(matrix)
         margin = np.zeros(len(matrix))
@@ -140,17 +141,17 @@ class LogisticModel:
             margin += terms[:, column]
         return np.repeat(margin[:, None], len(self.horizons), axis=1)
 
-    def contributions(self, matrix: pd.DataFrame, horizon: int) -> Floats:
+    def contributions(self, matrix: Matrix, horizon: int) -> Floats:
         """Return exact contributions: (rows, features + 2); the horizon's own (0) and the base (0) last."""
         del horizon
         gathered = self.encoding.gather(self._terms(matrix))
         return np.concatenate([gathered, np.zeros((len(matrix), 2))], axis=1)
 
-    def member_contributions(self, matrix: pd.DataFrame, horizon: int) -> Floats:
+    def member_contributions(self, matrix: Matrix, horizon: int) -> Floats:
         """Return `contributions` as those of the only member: (1, rows, features + 2)."""
         return self.contributions(matrix, horizon)[None]
 
-    def explained(self, matrix: pd.DataFrame, horizon: int) -> tuple[Floats, Floats]:
+    def explained(self, matrix: Matrix, horizon: int) -> tuple[Floats, Floats]:
         """Return `member_contributions` and, of that horizon, `raw`: (rows,)."""
         return self.member_contributions(matrix, horizon), self.raw(matrix)[:, self.horizons.index(horizon)]
 
@@ -181,7 +182,7 @@ class LogisticModel:
             highs=np.asarray(saved["highs"], dtype=np.float64),
         )
 
-    def _terms(self, matrix: pd.DataFrame) -> Floats:
+    def _terms(self, matrix: Matrix) -> Floats:
         encoded = self.encoding.transform(matrix)
         inside = np.clip(encoded, self.lows, self.highs) - self.means
         return np.asarray(np.where(np.isnan(inside), 0.0, inside) * self.weights, dtype=np.float64)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import islice
+from itertools import compress, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from lifecycle_ml.conditions.evaluate import evaluate
 from lifecycle_ml.conditions.logic import Answer, answer, is_numeric
 from lifecycle_ml.matrix.feature import USUAL, Feature
+from lifecycle_ml.models.block import Block
 from lifecycle_ml.reasons.sentences import Value, counts, write_sentence
 from lifecycle_ml.reasons.taxonomy import Taxonomy
 from lifecycle_ml.tables.schema import CATEGORIES
@@ -56,33 +56,19 @@ class Facts:
         return Facts(self.required[rows], self.outright[rows], self.met[rows], self.unmet[rows])
 
 
-def read_numbers(matrix: pd.DataFrame) -> dict[str, Floats]:
-    """Return every column of numbers or yes/no as floats, (rows,) each, NaN for null; texts are left out."""
-    kinds = {str(name): kind for name, kind in matrix.dtypes.items()}
-    plain = [name for name, kind in kinds.items() if kind == np.float64]
-    found: dict[str, Floats] = dict(zip(plain, matrix[plain].to_numpy().T, strict=True))
-    for name, kind in kinds.items():
-        if name not in found and pd.api.types.is_numeric_dtype(kind):
-            found[name] = matrix[name].to_numpy(dtype=float, na_value=np.nan)
-    return found
-
-
-def judge(
-    matrix: pd.DataFrame, numbers: Mapping[str, Floats], features: Sequence[Feature], taxonomy: Taxonomy
-) -> Facts:
+def judge(rows: Block, features: Sequence[Feature], taxonomy: Taxonomy) -> Facts:
     """Evaluate every condition of the taxonomy on every row; those over texts in one query.
 
-    `numbers` are the columns of `matrix` that hold numbers (`read_numbers`). `met` and `unmet` have one
-    column for each of `features`. A column the matrix lacks is null throughout.
+    `met` and `unmet` have one column for each of `features`. A column the matrix lacks is null throughout.
     """
     asked = {f"required {name}": item for name, item in taxonomy.required.items()}
     asked |= {f"outright {name}": item for name, item in taxonomy.outright.items()}
     asked |= {f"part {n}": item.condition for n, item in enumerate(taxonomy.comparisons)}
-    answers = _answers(asked, matrix, numbers)
+    answers = _answers(asked, rows)
     true = {key: found[0] for key, found in answers.items()}
-    nothing = np.zeros(len(matrix), dtype=bool)
+    nothing = np.zeros(len(rows), dtype=bool)
     position = {(feature.category, feature.name): at for at, feature in enumerate(features)}
-    met = np.zeros((len(features), len(matrix)), dtype=bool)
+    met = np.zeros((len(features), len(rows)), dtype=bool)
     told = np.zeros_like(met)
     for n, item in enumerate(taxonomy.comparisons):
         for name in item.features:
@@ -99,17 +85,12 @@ def judge(
     )
 
 
-def _answers(
-    asked: Mapping[str, Condition], matrix: pd.DataFrame, numbers: Mapping[str, Floats]
-) -> dict[str, Answer]:
+def _answers(asked: Mapping[str, Condition], rows: Block) -> dict[str, Answer]:
     """Say where each condition is true, and where false."""
-    nulls = np.full(len(matrix), np.nan)
-    values = {
-        name: numbers.get(name, nulls)
-        for item in asked.values()
-        for name in item.columns
-        if name in numbers or name not in matrix
-    }
+    numeric = rows.numeric
+    named = {name for item in asked.values() for name in item.columns}
+    told = [name for name in named if name in numeric or name not in rows]
+    values = dict(zip(told, rows.numbers(told), strict=True))
     found: dict[str, Answer] = {}
     others: dict[str, Condition] = {}
     for key, item in asked.items():
@@ -121,7 +102,7 @@ def _answers(
         columns = sorted({column for item in others.values() for column in item.columns})
         table = pa.table(
             {
-                name: pa.array(matrix[name], from_pandas=True) if name in matrix else pa.nulls(len(matrix))
+                name: pa.array(rows.frame[name], from_pandas=True) if name in rows else pa.nulls(len(rows))
                 for name in columns
             }
         )
@@ -169,29 +150,28 @@ class Signs:
 
 
 def read_signs(
-    matrix: pd.DataFrame,
-    numbers: Mapping[str, Floats],
+    rows: Block,
+    chosen: Flags,
     features: Sequence[Feature],
     relative: Floats,
     facts: Facts,
     ranges: Mapping[str, tuple[float, float, float]],
     weight: Floats | None = None,
 ) -> Signs:
-    """Put values beside contributions and see on which side each value stands.
+    """Put values of the chosen rows beside contributions and see on which side each value stands.
 
     A feature named in its category's evidence stands on the bad side where a comparison is true and on the
     good side where none is. Any other is compared with the account's own past, else with the median of the
-    accounts the model learned from (`ranges`: 10th, 50th and 90th percentile). `relative` and `weight` are
-    (features, rows).
+    accounts the model learned from (`ranges`: 10th, 50th and 90th percentile). `relative`, `facts` and
+    `weight` are of the chosen rows; `relative` and `weight` are (features, rows).
     """
-    nulls = np.full(len(matrix), np.nan)
-    values = _stacked([numbers.get(feature.name, nulls) for feature in features], len(matrix))
-    usual = _stacked([numbers.get(feature.name + USUAL, nulls) for feature in features], len(matrix))
+    numeric = rows.numeric
+    values = rows.numbers([feature.name for feature in features])[:, chosen]
+    usual = rows.numbers([feature.name + USUAL for feature in features])[:, chosen]
     texts = {
-        at: [None if missing else str(text) for text, missing in zip(column, column.isna(), strict=True)]
+        at: list(compress(rows.texts(feature.name), chosen))
         for at, feature in enumerate(features)
-        if feature.name not in numbers
-        for column in [matrix[feature.name]]
+        if feature.name not in numeric
     }
     present = ~np.isnan(values)
     for at, words in texts.items():
@@ -204,8 +184,8 @@ def read_signs(
     bad = met | (worse & ~unmet)
     # a true comparison of what is usual alone, of a value that is not known, says nothing
     sayable = present | np.array([[feature.says_null is not None] for feature in features], dtype=bool)
-    rows, places = np.nonzero((bad & sayable & (met | (drive > 0))).T)
-    ends = np.searchsorted(rows, np.arange(1, len(matrix)))
+    found, places = np.nonzero((bad & sayable & (met | (drive > 0))).T)
+    ends = np.searchsorted(found, np.arange(1, values.shape[1]))
     return Signs(
         features=tuple(features),
         candidates=[each.tolist() for each in np.split(places, ends)],
@@ -218,10 +198,6 @@ def read_signs(
         bad=bad,
         good=(better | unmet) & ~met,
     )
-
-
-def _stacked(columns: Sequence[Floats], rows: int) -> Floats:
-    return np.stack(columns) if columns else np.empty((0, rows))
 
 
 def _sides(

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from lifecycle_ml.matrix.feature import CONTEXT, Feature
+from lifecycle_ml.models.block import Block, Matrix, texts_of
 from lifecycle_ml.reasons.evidence import (
     Signs,
     judge,
     quote_better_than_usual,
     quote_evidence,
     quote_in_favour,
-    read_numbers,
     read_signs,
 )
 from lifecycle_ml.reasons.taxonomy import DATA_GAP, UNKNOWN, Taxonomy
@@ -94,7 +94,7 @@ class Explanations:
 
 def explain(
     bundle: Served,
-    matrix: pd.DataFrame,
+    matrix: Matrix,
     features: Iterable[Feature],
     taxonomy: Taxonomy,
     segments: pd.Series | None = None,
@@ -104,7 +104,7 @@ def explain(
     keep_relative: bool = False,
     chunk: int = CHUNK,
 ) -> Explanations:
-    """Explain every row of `matrix` in the categories of the taxonomy.
+    """Explain every row of `matrix`, a table or its block, in the categories of the taxonomy.
 
     Compared with: the mean contribution, at `horizon` (default: the headline), of retained accounts of the
     account's segment. `segments` maps account_id to segment (default: the matrix's own column `segment`).
@@ -119,29 +119,22 @@ def explain(
     """
     at = bundle.headline if horizon is None else horizon
     defined = tuple(features)
-    group = _segments(matrix, segments)
+    block = Block.of(matrix)
+    group = _segments(block, segments)
     by_rules = bundle.source == "rules" or bundle.tier != "full"
     asked = None if sentences_for is None else frozenset(sentences_for)
     parts = []
-    for start in range(0, len(matrix), chunk):
-        # copied: columns of a kind lie together then, and are taken out at once instead of one by one
-        rows = matrix.iloc[start : start + chunk].reset_index(drop=True).copy()
-        numbers = read_numbers(rows)
+    for start in range(0, len(block), chunk):
+        rows = block.rows(start, start + chunk)
         weighed = (
-            weightless(rows)
-            if by_rules
-            else weigh(bundle, rows, numbers, defined, group[start : start + chunk], at)
+            weightless(rows) if by_rules else weigh(bundle, rows, defined, group[start : start + chunk], at)
         )
-        part = _explain_rows(
-            weighed, rows, numbers, defined, taxonomy, bundle.ranges, asked, by_rules=by_rules
-        )
+        part = _explain_rows(weighed, rows, defined, taxonomy, bundle.ranges, asked, by_rules=by_rules)
         parts.append(part if keep_relative else part.slim())
     if not parts:
-        parts.append(
-            _explain_rows(weightless(matrix), matrix, {}, defined, taxonomy, {}, asked, by_rules=True)
-        )
+        parts.append(_explain_rows(weightless(block), block, defined, taxonomy, {}, asked, by_rules=True))
     return Explanations(
-        keys=matrix[["account_id", "as_of"]].reset_index(drop=True),
+        keys=block.frame[["account_id", "as_of"]].reset_index(drop=True),
         horizon=at,
         basis="facts" if by_rules else "contributions",
         sums=_stack(part.weighed.sums for part in parts),
@@ -176,21 +169,18 @@ def _stack(arrays: Iterable[Floats]) -> Floats:
     return np.concatenate(list(arrays))
 
 
-def _segments(matrix: pd.DataFrame, segments: pd.Series | None) -> NDArray[np.object_]:
+def _segments(block: Block, segments: pd.Series | None) -> NDArray[np.object_]:
+    found = np.full(len(block), None, dtype=object)
     if segments is not None:
-        found = matrix["account_id"].map(segments)
-    elif "segment" in matrix:
-        found = matrix["segment"]
-    else:
-        return np.full(len(matrix), None, dtype=object)
-    found = found.astype(object)
-    return found.where(found.notna(), None).to_numpy(dtype=object)
+        found[:] = texts_of(block.frame["account_id"].map(segments))
+    elif "segment" in block:
+        found[:] = block.texts("segment")
+    return found
 
 
 def _explain_rows(
     weighed: Weighed,
-    rows: pd.DataFrame,
-    numbers: Mapping[str, Floats],
+    rows: Block,
     features: Sequence[Feature],
     taxonomy: Taxonomy,
     ranges: Mapping[str, tuple[float, float, float]],
@@ -199,7 +189,7 @@ def _explain_rows(
     by_rules: bool,
 ) -> _Part:
     quotable = [item for item in features if item.category in CATEGORIES and item.name in rows]
-    facts = judge(rows, numbers, quotable, taxonomy)
+    facts = judge(rows, quotable, taxonomy)
     order, count = _rank(weighed, facts, quotable, taxonomy, by_rules=by_rules)
     places = order[:, :REASONS].tolist()
     counts = count.tolist()
@@ -207,9 +197,11 @@ def _explain_rows(
         [CATEGORIES[row[0]] if n else UNKNOWN for row, n in zip(places, counts, strict=True)], object
     )
     # evidence is looked for only where it is asked for
-    quoted = np.array([asked is None or account in asked for account in rows["account_id"]], dtype=bool)
+    quoted = np.ones(len(rows), dtype=bool)
+    if asked is not None:
+        quoted[:] = [account in asked for account in rows.frame["account_id"]]
     place_of = np.where(quoted, np.cumsum(quoted) - 1, -1).tolist()
-    signs = _signs_of(weighed, rows, numbers, quotable, facts, ranges, quoted)
+    signs = _signs_of(weighed, rows, quotable, facts, ranges, quoted)
     favour = quote_better_than_usual if by_rules else quote_in_favour
     reasons, in_favour = [], []
     for row, at in enumerate(place_of):
@@ -229,8 +221,7 @@ def _explain_rows(
 
 def _signs_of(
     weighed: Weighed,
-    rows: pd.DataFrame,
-    numbers: Mapping[str, Floats],
+    rows: Block,
     quotable: Sequence[Feature],
     facts: Facts,
     ranges: Mapping[str, tuple[float, float, float]],
@@ -240,11 +231,7 @@ def _signs_of(
     relative = _spread(weighed.columns, weighed.relative[quoted], quotable)
     said = weighed.facts
     weight = None if said is None else _spread(said.features, said.values[quoted], quotable)
-    if not quoted.all():
-        rows = rows[quoted]
-        numbers = {name: values[quoted] for name, values in numbers.items()}
-        facts = facts.of(quoted)
-    return read_signs(rows, numbers, quotable, relative, facts, ranges, weight)
+    return read_signs(rows, quoted, quotable, relative, facts.of(quoted), ranges, weight)
 
 
 def _rank(

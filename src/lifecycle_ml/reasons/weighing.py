@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pandas as pd
 
 from lifecycle_ml.matrix.feature import CONTEXT, Feature
-from lifecycle_ml.models.encoding import steps_of, sum_groups
+from lifecycle_ml.models.block import Block
+from lifecycle_ml.models.encoding import Places, steps_of, sum_groups
 from lifecycle_ml.tables.schema import CATEGORIES
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class WeightOfEvidence(Protocol):
 class Causes(Protocol):
     """Weighs the facts of accounts for the categories (models/causes.py)."""
 
-    def weigh(self, matrix: pd.DataFrame) -> WeightOfEvidence: ...
+    def weigh(self, matrix: Block) -> WeightOfEvidence: ...
 
 
 class Served(Protocol):
@@ -65,7 +67,7 @@ class Served(Protocol):
     def causes(self) -> Causes | None: ...
     @property
     def ranges(self) -> Mapping[str, tuple[float, float, float]]: ...
-    def contributions(self, matrix: pd.DataFrame, horizon: int) -> Contributions: ...
+    def contributions(self, matrix: Block, horizon: int) -> Contributions: ...
     def reference(self, horizon: int, segment: str | None) -> Floats: ...
 
 
@@ -92,22 +94,20 @@ class Weighed:
 
 def weigh(
     bundle: Served,
-    rows: pd.DataFrame,
-    numbers: Mapping[str, Floats],
+    rows: Block,
     features: Sequence[Feature],
     group: NDArray[np.object_],
     horizon: int,
 ) -> Weighed:
     """Weigh contributions and facts of every row at one horizon.
 
-    `numbers` are the columns of `rows` that hold numbers (`evidence.read_numbers`); `group` is the segment of
-    each row, None where it has none.
+    `group` is the segment of each row, None where it has none.
     """
     found = bundle.contributions(rows, horizon)
     names = found.columns
     by_name = {feature.name: feature for feature in features}
     # The horizon is an input of the model without being a feature: what it contributes is context.
-    categories = [by_name[name].category if name in by_name else CONTEXT for name in names]
+    categories = tuple(by_name[name].category if name in by_name else CONTEXT for name in names)
     # (columns, rows) from here on: what is done column by column runs along memory
     values, members = found.values.T, found.members.swapaxes(1, 2)
     reference = np.empty_like(values)
@@ -119,15 +119,12 @@ def weigh(
         reference[:, of_segment] = mean[:, None]
         reference_margin[of_segment] = found.base + float(np.sum(mean))
     relative = values - reference
-    missing = np.zeros(relative.shape, dtype=bool)
-    for at, name in enumerate(names):
-        if name in by_name and by_name[name].null_means == "unknown" and name in rows:
-            missing[at] = np.isnan(numbers[name]) if name in numbers else rows[name].isna().to_numpy()
-    groups = _places(categories)
-    every_group, eleven = steps_of(groups), steps_of(groups[:-1])
+    unknown = [name in by_name and by_name[name].null_means == "unknown" for name in names]
+    missing = rows.missing(names) & np.array(unknown, dtype=bool)[:, None]
+    every_group, eleven = _grouped(categories)
     # the sums of the eleven, then context, then what is missing
     parts = sum_groups(np.where(missing, 0.0, relative), every_group)
-    gap = _sum_columns(sum_groups(np.where(missing, relative, 0.0), every_group).T, range(len(groups)))
+    gap = _sum_columns(sum_groups(np.where(missing, relative, 0.0), every_group).T, range(every_group[0]))
     sums = parts[:-1]
     facts = None if bundle.causes is None else bundle.causes.weigh(rows)
     weights = np.zeros((1, len(rows), len(CATEGORIES))) if facts is None else facts.members
@@ -152,10 +149,15 @@ def weigh(
     )
 
 
-def _places(categories: Sequence[str]) -> list[NDArray[np.intp]]:
-    """Return the columns of each of the eleven categories, then those of context."""
+Steps = tuple[int, list[tuple[Places, Places]]]
+
+
+@lru_cache(maxsize=64)
+def _grouped(categories: tuple[str, ...]) -> tuple[Steps, Steps]:
+    """Return how the columns of these categories are added up: the eleven with context, and the eleven."""
     found = np.asarray(categories)
-    return [np.flatnonzero(found == name) for name in (*CATEGORIES, CONTEXT)]
+    groups = [np.flatnonzero(found == name) for name in (*CATEGORIES, CONTEXT)]
+    return steps_of(groups), steps_of(groups[:-1])
 
 
 def _sum_members(values: Floats) -> Floats:
@@ -180,7 +182,7 @@ def _sum_columns(values: Floats, columns: Iterable[int]) -> Floats:
     return total
 
 
-def weightless(rows: pd.DataFrame) -> Weighed:
+def weightless(rows: Block) -> Weighed:
     """Return the numbers of rows that no model weighs."""
     line, table = np.full(len(rows), np.nan), np.full((len(rows), len(CATEGORIES)), np.nan)
     none = np.empty((len(rows), 0))

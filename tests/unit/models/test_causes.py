@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lifecycle_ml.models.causes import RAREST, USUAL_WEIGHT, Causes, Tail
+from lifecycle_ml.models.causes import RAREST, USUAL_WEIGHT, Causes, Tail, Tails
 
 CATEGORIES = ("support", "adoption", "budget")
 CATEGORY_OF = {
@@ -48,9 +48,18 @@ def test_surprise_is_the_log_of_how_few_stand_as_badly():
     """Half of those at the value count; up to the median nothing is surprising, beyond all it is capped."""
     tail = Tail.fit(np.repeat([0.0, 1.0, 2.0], [80, 15, 5]))
     assert tail is not None
-    surprise = tail.surprise(np.array([0.0, 1.0, 2.0, 7.0, -3.0, np.nan]))
+    surprise = Tails.of([tail]).surprise(np.array([[0.0, 1.0, 2.0, 7.0, -3.0, np.nan]]))
     expected = [0.0, np.log(0.5 / 0.125), np.log(0.5 / 0.025), np.log(0.5 / RAREST), 0.0, 0.0]
-    assert surprise == pytest.approx(expected)
+    assert surprise[0] == pytest.approx(expected)
+
+
+def test_each_feature_is_held_against_its_own_tail():
+    """Beside tails of other lengths, one of a single value: between two points shares lie on a line."""
+    short, long = Tail(np.array([3.0]), np.array([0.5])), Tail(np.array([0.0, 4.0]), np.array([0.5, 0.1]))
+    surprise = Tails.of([short, long, short]).surprise(np.array([[3.0, 3.5], [1.0, 4.0], [2.0, 9.0]]))
+    rare = np.log(0.5 / RAREST)
+    expected = [[0.0, rare], [np.log(0.5 / 0.4), np.log(0.5 / 0.1)], [0.0, rare]]
+    assert surprise == pytest.approx(np.array(expected))
 
 
 def test_a_tail_of_many_values_is_kept_short_and_true():
@@ -61,7 +70,8 @@ def test_a_tail_of_many_values_is_kept_short_and_true():
     assert len(tail.values) <= 64
     for share in (0.4, 0.2, 0.05, 0.01):
         value = np.quantile(known, 1 - share)
-        assert tail.surprise(np.array([value]))[0] == pytest.approx(np.log(0.5 / share), abs=0.1)
+        found = Tails.of([tail]).surprise(np.array([[value]]))
+        assert found[0, 0] == pytest.approx(np.log(0.5 / share), abs=0.1)
 
 
 def test_a_feature_hardly_known_is_left_out():

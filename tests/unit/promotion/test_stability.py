@@ -36,8 +36,8 @@ class Weighted:
     def member_contributions(self, matrix, horizon):
         return self.contributions(matrix, horizon)[None]
 
-    def explained(self, matrix, horizon):
-        return self.member_contributions(matrix, horizon), self.raw(matrix)[:, 0]
+    def explained(self, block, horizon):
+        return self.member_contributions(block.frame, horizon), self.raw(block.frame)[:, 0]
 
     def raw(self, matrix):
         return np.repeat(self.contributions(matrix, 90).sum(axis=1)[:, None], 3, axis=1)

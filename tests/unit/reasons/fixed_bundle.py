@@ -55,7 +55,8 @@ class FixedBundle:
             [[given.get(a, {}).get(f, 0.0) for f in self.features] for a in matrix["account_id"]], dtype=float
         ).reshape(len(matrix), len(self.features))
 
-    def contributions(self, matrix, _horizon):
+    def contributions(self, block, _horizon):
+        matrix = block.frame
         members = self.by_member or (self.by_account,)
         return FixedContributions(
             columns=self.features,
@@ -78,7 +79,8 @@ class FixedCauses:
         item.name: CATEGORIES.index(item.category) for item in FEATURES if item.category in CATEGORIES
     }
 
-    def weigh(self, matrix):
+    def weigh(self, block):
+        matrix = block.frame
         values = self.bundle.facts * self.bundle.rows(matrix, self.bundle.by_account)
         members = np.zeros((1, len(matrix), len(CATEGORIES)))
         for at, name in enumerate(self.bundle.features):
