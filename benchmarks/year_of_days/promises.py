@@ -250,7 +250,8 @@ class _Walk:
                 escalates = action["escalates_at"]
                 due = escalates is not None and _instant(escalates) <= now
                 found.escalations_missed += due and action["status"] != "snoozed"
-                if action["status"] in ("open", "snoozed") and not _watches(action):
+                beyond = action["status"] == "snoozed" and action["beyond_capacity"]
+                if action["status"] in ("open", "snoozed") and not _watches(action) and not beyond:
                     load[action["owner"]] += action["hours"]
                     roles[action["owner"]] = action["owner_role"]
         found.over_hours += sum(

@@ -36,6 +36,8 @@ class Action:
     `escalates_to` and `escalates_at` are the next escalation still to come; once the highest role has been
     told, or the action is finished, `escalates_at` is None. `arr_kept_per_hour` is the ARR this work is
     expected to keep, or to add, per hour spent. `hours` is what it takes of its owner's week.
+    `beyond_capacity` is set while it is over_capacity, and goes on while it sleeps after that: put off, it
+    still lies in nobody's week.
     `snoozed_until` is set exactly while the status is snoozed. While it is held_out the action stands for
     work nobody is to do: it has no due date, takes no hours and escalates to nobody.
     """
@@ -57,6 +59,7 @@ class Action:
     snoozed_until: datetime | None = None
     kind: Kind = "playbook"
     hours: float = 0.0
+    beyond_capacity: bool = False
 
     @property
     def watches(self) -> bool:

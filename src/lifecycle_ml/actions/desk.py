@@ -21,7 +21,8 @@ _ROUNDING = 1e-9
 class Desk:
     """Knows the hours everybody has left. Open and sleeping work counts against its owner until done.
 
-    A review that sleeps is none yet: most accounts recover before it wakes.
+    A review that sleeps is none yet: most accounts recover before it wakes. Nor is work beyond capacity that
+    somebody put off: it was never in anybody's week.
     """
 
     def __init__(self, team: Team, kept: Sequence[Action], ended: Sequence[Action], now: datetime) -> None:
@@ -44,7 +45,7 @@ class Desk:
 
     def wake(self, action: Action) -> Status:
         """Return the status a sleeping action wakes to: open, if its owner has the hours for everything."""
-        if action.owner is not None and is_review(action.kind, action.step):
+        if action.owner is not None and not _sleeps_as_work(action):
             self._load[action.owner] += action.hours
         if action.owner is None or self._free(action.owner_role, action.owner) >= -_ROUNDING:
             return "open"
@@ -125,4 +126,5 @@ class Desk:
 
 
 def _sleeps_as_work(action: Action) -> bool:
-    return action.status == "snoozed" and not is_review(action.kind, action.step)
+    beside = action.beyond_capacity or is_review(action.kind, action.step)
+    return action.status == "snoozed" and not beside

@@ -89,7 +89,7 @@ def apply_word(action: Action, word: Word, by: str, at: datetime) -> ActionEvent
         case Assign(owner):
             name = _required(owner, action, "given to nobody; name the person who takes it")
             status = "open" if action.status == "over_capacity" else action.status
-            given = replace(action, owner=name, status=status)
+            given = replace(action, owner=name, status=status, beyond_capacity=False)
             return ActionEvent("assigned", at, given, f"from {action.owner} to {name}", by)
 
 

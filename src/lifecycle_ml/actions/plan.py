@@ -224,9 +224,11 @@ def _waking(
             return [later]
         action = reviews.woken(action)
     again = woke_at + timedelta(days=_escalates_after(action, rules))
+    status = desk.wake(action)
     woken = replace(
         action,
-        status=desk.wake(action),
+        status=status,
+        beyond_capacity=status == "over_capacity",
         snoozed_until=None,
         # Who is reminded after weeks needs a moment to act before somebody is told.
         escalates_at=None if action.escalates_at is None else max(action.escalates_at, again),
@@ -305,6 +307,7 @@ def _openings(
                 arr_kept_per_hour=round(need.worth, 2),
                 kind=need.kind,
                 hours=step.hours,
+                beyond_capacity=status == "over_capacity",
             )
             opened.append(ActionEvent("opened", now, action, need.because, assignment=assignment))
             assignment = None

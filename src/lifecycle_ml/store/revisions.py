@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from alembic.config import Config
 
-REVISION: Final = "0007"
+REVISION: Final = "0008"
 """The newest revision in `migrations/versions`. It stands here so that opening a store of today needs no
 Alembic."""
 _FOLDER = Path(__file__).parent / "migrations"

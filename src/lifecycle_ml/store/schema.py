@@ -49,6 +49,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData()
@@ -180,6 +181,7 @@ actions = Table(
     Column("snoozed_until", Instant),
     Column("kind", String(16), nullable=False),
     Column("hours", Float, nullable=False),
+    Column("beyond_capacity", Boolean, nullable=False, server_default=false()),
     Column("escalated", Boolean, nullable=False),
     Column("changed_at", Instant, nullable=False),
     Index("actions_by_account", "account_id", "status"),

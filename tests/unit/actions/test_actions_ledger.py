@@ -67,9 +67,11 @@ def test_assigning_names_old_and_new_owner():
 
 def test_work_somebody_takes_over_is_no_longer_over_capacity():
     """Whoever takes it has the time."""
-    event = apply_word(replace(ACTION, status="over_capacity"), Assign("Kim"), "lead", NOW)
+    over = replace(ACTION, status="over_capacity", beyond_capacity=True)
+    event = apply_word(over, Assign("Kim"), "lead", NOW)
 
-    assert event.action.status == "open"
+    assert (event.action.status, event.action.beyond_capacity) == ("open", False)
+    assert apply_word(over, Snooze(NOW + timedelta(days=1)), "lead", NOW).action.beyond_capacity
 
 
 @pytest.mark.parametrize("word", [Complete(), Dismiss("no"), Snooze(NOW + timedelta(days=1)), Assign("Kim")])

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from lifecycle_ml.actions.action import UNFINISHED, action_id_of
+from lifecycle_ml.actions.desk import Desk
 from lifecycle_ml.actions.ledger import Snooze, apply_word
 from lifecycle_ml.actions.plan import ended_in_episode, plan_actions
 from lifecycle_ml.actions.playbooks import COLORS, REASONS
@@ -329,6 +330,36 @@ def test_work_nobody_has_hours_for_wakes_over_capacity():
     events = plan(scored("A"), states, [asleep, full])
 
     assert [(event.kind, event.action.status) for event in events] == [("woken", "over_capacity")]
+
+
+def test_work_beyond_capacity_that_is_put_off_takes_nobodys_hours():
+    """The head of customer success puts off what was too much; their own work still fits into the week."""
+    accounts = {f"A{number:02}": state() for number in range(10)}
+    over = [e.action for e in plan(scored(*accounts), accounts) if e.action.status == "over_capacity"]
+    theirs = [action for action in over if action.owner == "Head of Customer Success"]
+    assert all(action.beyond_capacity for action in over)
+    later = NOW + timedelta(days=7)
+    put_off = [replace(action, status="snoozed", snoozed_until=later) for action in theirs]
+    own = replace(theirs[0], beyond_capacity=False, account_id="B", step="sponsor_call")
+
+    assert sum(action.hours for action in put_off) > TEAM.hours("cs_lead", "Head of Customer Success")
+    assert Desk(TEAM, put_off, (), NOW).wake(replace(own, status="snoozed", hours=1.0)) == "open"
+    as_work = [replace(action, beyond_capacity=False) for action in put_off]
+    assert Desk(TEAM, as_work, (), NOW).wake(replace(own, status="snoozed")) == "over_capacity"
+
+
+def test_work_beyond_capacity_wakes_open_where_there_is_room_by_then():
+    """And as what it was where there is none."""
+    (yellow,) = plan(scored(), {"A": state("yellow")})
+    until = NOW + timedelta(days=1)
+    asleep = replace(yellow.action, status="snoozed", snoozed_until=NOW, beyond_capacity=True)
+    (woken,) = plan(scored("A"), {"A": state("yellow")}, [asleep], now=until)
+    assert (woken.action.status, woken.action.beyond_capacity) == ("open", False)
+
+    full = replace(yellow.action, action_id="act_2", account_id="B", hours=12.0)
+    states = {"A": state("yellow"), "B": state("yellow")}
+    woken, *_ = plan(scored("A"), states, [asleep, full], now=until)
+    assert (woken.action.status, woken.action.beyond_capacity) == ("over_capacity", True)
 
 
 def test_a_lapsed_account_keeps_its_actions_and_they_escalate():

@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from stored_examples import AS_OF, NOW, reading
+from stored_examples import AS_OF, NOW, event, reading
 
 from lifecycle_ml.errors import StoreError
 from lifecycle_ml.store import revisions
@@ -99,6 +99,23 @@ def test_a_store_made_before_revisions_is_taken_over_with_all_it_holds(engine, u
     assert b'"color":"green"' in again.reading("A-1")
     assert at(engine) == REVISION
     again.close()
+
+
+def test_work_over_capacity_of_an_older_store_stays_beyond_capacity(engine, url):
+    """The mark came later than the status it goes with."""
+    told = vars(event().action)
+    columns = [column.name for column in FIRST.tables["actions"].c]
+    row = {name: told[name] for name in columns if name in told} | {"escalated": False, "changed_at": NOW}
+    with engine.begin() as connection:
+        FIRST.create_all(connection)
+        for status in ("open", "over_capacity", "snoozed"):
+            values = {**row, "action_id": status, "status": status}
+            connection.execute(sa.insert(FIRST.tables["actions"]).values(**values))
+
+    again = Store.open(url)
+    marked = {each.action_id: each.beyond_capacity for each in again.open_actions()}
+    again.close()
+    assert marked == {"open": False, "over_capacity": True, "snoozed": False}
 
 
 def _published(one):
