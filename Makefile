@@ -32,9 +32,11 @@ $(SPARK): $(ENV) spark.lock
 demo: $(ENV) ## simulate a company, train, score, and serve it on 127.0.0.1:8000
 	$(BIN)/lifecycle demo
 
+# Two workers fill two cores: a second thread in each would only wait.
+test: export OMP_NUM_THREADS := 1
+test: export LIFECYCLE_THREADS := 1
 test: $(SPARK) ## run the tests: the fast ones first, then the slow ones
-	$(BIN)/pytest -n 2 -m "not slow"
-	$(BIN)/pytest -n 2 --dist loadgroup -m slow
+	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 check: $(ENV) ## format, lint, types, import layers, unused dependencies
 	$(BIN)/ruff format --check .

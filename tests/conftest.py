@@ -1,7 +1,8 @@
-"""What is made once for all tests of a worker: the demo company, and a Postgres server."""
+"""The order of the tests; and what is made once for all of a worker: the demo company, a Postgres server."""
 
+import gc
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +11,57 @@ import pytest
 import postgres_server
 from absent import missing
 from demo_company import Demo, run_demo
+
+LONGEST = (
+    "demo",
+    "killed",
+    "06_champion_against_challenger",
+    "online_retail_ii",
+    "spark",
+    "churnsim_crm5",
+    "promote",
+    "05_write_a_feature_and_prove_it",
+    "cdnow",
+    "slow_test_year_of_days",
+    "slow_test_bad_input",
+    "slow_test_no_look_ahead",
+    "relax_saas",
+    "slow_test_oracle",
+    "slow_test_engines_agree",
+    "postgres",
+    "why_it_moved",
+)
+"""Groups of slow tests, the longest first: no worker is left alone with one at the end."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage among what is imported: none of it is ever freed, and there is a lot of it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist writes the groups behind the names right after
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put fast tests before slow ones, and a file's in one group: what they share is made once."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            slow = item.get_closest_marker("slow") is not None
+            item.add_marker(pytest.mark.xdist_group(f"slow_{item.path.stem}" if slow else item.path.stem))
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    """Return -1 for a fast test; else where its group comes among the slow ones."""
+    group = item.get_closest_marker("xdist_group")
+    assert group is not None
+    if item.get_closest_marker("slow") is None:
+        return -1
+    return LONGEST.index(group.args[0]) if group.args[0] in LONGEST else len(LONGEST)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,13 @@ from lifecycle_ml.workspace import standard_root
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("promote")]
 
-SMALL = {"members = 10": "members = 2", "\ncutoffs = 4": "\ncutoffs = 2"}
+FEW_TREES = "trees = 20, learning_rate = 0.1, leaves = 6, min_child = 60, l2 = 10.0, feature_fraction = 0.4"
+SMALL = {
+    "members = 10": "members = 2",
+    'capacity = "auto"': f"capacity = {{ {FEW_TREES} }}",
+    "linear = true": "linear = false",
+    "\ncutoffs = 4": "\ncutoffs = 2",
+}
 FEW = {
     # a small company and its small model: what the gate says is not what this is about
     "advisory_from_accounts = 30": "advisory_from_accounts = 5",
@@ -37,6 +43,7 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     made.write(folder / "data", folder / "truth")
     text = (standard_root() / "training" / "churn.toml").read_text(encoding="utf-8")
     for standard, small in (SMALL | FEW).items():
+        assert standard in text
         text = text.replace(standard, small)
     (folder / "training").mkdir()
     (folder / "training" / "churn.toml").write_text(text, encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lifecycle_ml.actions.account_words import AccountWordError
-from lifecycle_ml.actions.action import Action, ActionEvent
+from lifecycle_ml.actions.action import ActionEvent
 from lifecycle_ml.cli.app import app
 from lifecycle_ml.errors import ConfigError
 from lifecycle_ml.service.api import examples
@@ -18,6 +18,7 @@ from lifecycle_ml.store.events import NoSuchActionError
 from lifecycle_ml.store.rows import StoredReading
 from lifecycle_ml.store.said import NoSuchAccountError
 from lifecycle_ml.store.store import Store
+from open_action import open_action
 
 TODAY = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
 DAY = str((TODAY + timedelta(days=7)).date())
@@ -52,22 +53,7 @@ def store(tmp_path, monkeypatch):
     publication = opened.begin(TODAY.date(), TODAY, TODAY)
     reading = StoredReading.of(examples.ACCOUNT, state="", risk=0.4, renewal=examples.RENEWAL)
     opened.write_readings(publication, [reading])
-    action = Action(
-        action_id="act-1",
-        account_id="A-1042",
-        playbook="x_red",
-        step="call",
-        title="Call them",
-        owner_role="csm",
-        owner="Maya",
-        opened_at=TODAY,
-        due_at=TODAY,
-        why=None,
-        escalates_to=None,
-        escalates_at=None,
-        status="open",
-        arr_kept_per_hour=1.0,
-    )
+    action = open_action(TODAY, action_id="act-1", account_id="A-1042", owner="Maya")
     opened.publish(publication, [ActionEvent("opened", TODAY, action)])
     yield opened
     opened.close()

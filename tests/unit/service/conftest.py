@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from browsing import signed_in
 from published_company import AS_OF, KEYS, NOW, TestClient, action, company
+from sqlalchemy.engine import make_url
 
 from lifecycle_ml.actions.action import ActionEvent
 from lifecycle_ml.service.app import create_app
@@ -28,17 +32,8 @@ def workspace(tmp_path):
     return Workspace(root=tmp_path, standard=standard_root())
 
 
-@pytest.fixture
-def store(settings):
-    """The store the service opens too."""
-    opened = Store.open(settings.store_url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def published(store):
-    """One published publication of the company, with an action for two accounts."""
+def publish(store):
+    """Publish the company, with an action for two accounts."""
     publication = store.begin(as_of=AS_OF, known_at=NOW, now=NOW, digests={"workspace": "sha256:ab"})
     store.write_readings(publication, company())
     store.write_unscored(publication, {"A-lapsed": "No recurring contract on 2026-06-30."})
@@ -49,6 +44,37 @@ def published(store):
     ]
     store.publish(publication, [ActionEvent("opened", NOW, each) for each in opened])
     return publication
+
+
+@pytest.fixture(scope="session")
+def made_stores(tmp_path_factory):
+    """Two SQLite files to copy, one of an empty store and one with the company: making them takes longer."""
+    folder = tmp_path_factory.mktemp("stores")
+    for name in ("empty", "company"):
+        with closing(Store.open(f"sqlite:///{folder}/{name}.db")) as store:
+            if name == "company":
+                publish(store)
+    return folder
+
+
+@pytest.fixture
+def store(settings, made_stores, request):
+    """The store the service opens too; a file holds the company already where a test wants it."""
+    url = make_url(settings.store_url)
+    if url.get_backend_name() == "sqlite":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        name = "company" if "published" in request.fixturenames else "empty"
+        shutil.copy(made_stores / f"{name}.db", url.database)
+    opened = Store.open(settings.store_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def published(store):
+    """One published publication of the company, with an action for two accounts."""
+    current = store.current()
+    return current or publish(store)
 
 
 @pytest.fixture

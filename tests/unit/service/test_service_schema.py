@@ -22,6 +22,8 @@ from lifecycle_ml.service.api.scoreboard import EXAMPLE as SCOREBOARD
 from lifecycle_ml.service.app import create_app
 from lifecycle_ml.service.hubspot import KEY_GOES_HERE, OUTPUTS, hubspot_action
 from lifecycle_ml.service.schema import plain_openapi, swagger
+from lifecycle_ml.settings import Settings
+from lifecycle_ml.workspace import Workspace, standard_root
 
 OPERATIONS = {
     "scoreAccounts": "post /v1/score",
@@ -50,10 +52,19 @@ OPERATIONS = {
 SERVER = "https://lifecycle.acme.example/risk"
 
 
+@pytest.fixture(scope="module")
+def described(tmp_path_factory):
+    """The description the service gives of itself, as text: it is the same for every test."""
+    folder = tmp_path_factory.mktemp("described")
+    settings = Settings.read(folder, {"LIFECYCLE_API_KEYS": f"read:{KEYS['read']}"})
+    workspace = Workspace(root=folder, standard=standard_root())
+    return json.dumps(create_app(settings, workspace).openapi())
+
+
 @pytest.fixture
-def own(settings, workspace):
+def own(described):
     """The description the service gives of itself."""
-    return create_app(settings, workspace).openapi()
+    return json.loads(described)
 
 
 @pytest.fixture(params=["3.0", "2.0"])
