@@ -10,6 +10,7 @@ from published_company import AS_OF, NOW, action, company
 
 from lifecycle_ml.actions.action import ActionEvent, Assignment
 from lifecycle_ml.actions.effects import Case, measure_effect
+from lifecycle_ml.service.api.scoreboard import EXAMPLE
 
 P = "champion_left_yellow"
 HELD = action(
@@ -64,6 +65,24 @@ def test_the_page_says_what_is_known_and_names_the_naive_estimate(store, held_ou
     assert "+10.0 (+2.6 to +19.2)" in said
     assert "it is no effect, for many accounts get better by themselves" in said
     assert "Win a new <champion>" in said
+
+
+def test_what_followed_triggers_stands_beside_comparable_accounts(store, published, make_client):
+    """With what to make of it, and what it is not; what cannot be told is a dash and no zero."""
+    untold = {**EXAMPLE["triggers"][0], "trigger": "advanced", "label": "Advanced <feature>", "fired": None}
+    untold |= {"grew": None, "says": "Its signs cannot be told from the tables there are."}
+    store.write_scoreboard(AS_OF, NOW, {**EXAMPLE, "triggers": [*EXAMPLE["triggers"], untold]})
+    said = read(signed_in(make_client(), "read").get("/effects"))
+
+    assert "Use comes close to what the contract allows 212 20, 12 31%, others 12% – –" in said
+    assert "Growth follows: 31% grew" in said
+    assert "Advanced <feature> – 20, 12 – – –" in said
+    assert "This is no effect" in said
+
+
+def test_before_a_scoreboard_the_page_names_the_command(published, make_client):
+    """Nothing is worth looking at yet."""
+    assert "lifecycle actions --scoreboard" in read(signed_in(make_client(), "read").get("/effects"))
 
 
 def test_without_hold_outs_the_page_says_that_nothing_can_be_told(store, published, make_client):

@@ -1,4 +1,4 @@
-"""What playbooks changed: offered against held out, as the command found it last, and who is held out now."""
+"""What playbooks changed and what followed triggers, as the commands found it last, and who is held out."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/effects")
 def effects(request: Request, at: At, caller: Signed) -> Response:
-    """Show the effect of each playbook, what became of its offers, and the accounts left alone today."""
-    kept = at.store.effects()
+    """Show effects of playbooks, what became of offers, what followed triggers, and who is left alone."""
+    kept, followed = at.store.effects(), at.store.scoreboard()
     return render(
         request,
         "effects.html",
@@ -32,6 +32,8 @@ def effects(request: Request, at: At, caller: Signed) -> Response:
         kept=kept,
         effects=[_row(each) for each in kept["document"]] if kept else [],
         offers=_offers(at.store.assignments()),
+        scoreboard=followed,
+        scores=[_score(each) for each in followed["triggers"]] if followed else [],
         held_out=at.store.list_actions(ActionFilters(status=("held_out",)), limit=SHOWN).rows,
     )
 
@@ -64,6 +66,22 @@ def _offers(assigned: Iterable[Assigned]) -> list[dict[str, Any]]:
         }
         for name, count in sorted(counts.items())
     ]
+
+
+def _score(each: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what followed a trigger in words, each outcome beside that of comparable accounts."""
+    return {
+        **each,
+        "grew": _beside(each["grew"], ".0%"),
+        "arr": _beside(each["arr"], "+.0%"),
+        "left": _beside(each["left"], ".0%"),
+    }
+
+
+def _beside(told: Mapping[str, Any] | None, shown: str) -> str | None:
+    if told is None:
+        return None
+    return f"{told['mean']:{shown}}, others {told['other_mean']:{shown}}".replace("-", "−")
 
 
 def _points(share: float) -> str:
