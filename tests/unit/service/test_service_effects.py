@@ -74,9 +74,9 @@ def test_what_followed_triggers_stands_beside_comparable_accounts(store, publish
     store.write_scoreboard(AS_OF, NOW, {**EXAMPLE, "triggers": [*EXAMPLE["triggers"], untold]})
     said = read(signed_in(make_client(), "read").get("/effects"))
 
-    assert "Use comes close to what the contract allows 212 20, 12 31%, others 12% – –" in said
-    assert "Growth follows: 31% grew" in said
-    assert "Advanced <feature> – 20, 12 – – –" in said
+    assert "Use comes close to what the contract allows Growth follows: 31% grew" in said
+    assert "comparable accounts. 212 20, 12 31%, others 12% – –" in said
+    assert "Advanced <feature> Its signs cannot be told from the tables there are. – 20, 12 – – –" in said
     assert "This is no effect" in said
 
 
