@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -37,14 +38,18 @@ def show_table(
     right: Sequence[str] = (),
     whole: Sequence[str] = (),
 ) -> None:
-    """Print a table; columns named in `right` hold numbers, those in `whole` are never broken into lines."""
+    """Print a table; columns named in `right` hold numbers, those in `whole` are never broken into lines.
+
+    Into a file or pipe it is 150 wide, or as wide as COLUMNS says.
+    """
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
     for column in columns:
         justify: Literal["left", "right"] = "right" if column in right else "left"
         table.add_column(column, justify=justify, overflow="fold", no_wrap=column in whole)
     for row in rows:
         table.add_row(*[Text("" if cell is None else str(cell)) for cell in row])
-    console = _out if _out.is_terminal else Console(width=150, highlight=False)
+    told = os.environ.get("COLUMNS", "").isdigit()
+    console = _out if _out.is_terminal else Console(width=None if told else 150, highlight=False)
     console.print(table)
 
 
