@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from lifecycle_ml.cli import app
 from lifecycle_ml.settings import Settings
 from lifecycle_ml.workspace import Workspace, standard_root
 
@@ -35,6 +40,19 @@ def lifecycle(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
         timeout=1500,
         check=False,
     )
+
+
+def lifecycle_here(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the command by the same door in this process: starting one takes longer than most commands do."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", [PROGRAM, *words])
+        for name, value in {"COLUMNS": "200", **environ}.items():
+            patch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            app.main()
+    status = int(ended.value.code or 0)
+    return subprocess.CompletedProcess([PROGRAM, *words], status, out.getvalue(), err.getvalue())
 
 
 def run_demo(folder: Path) -> Demo:

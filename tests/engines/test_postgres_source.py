@@ -10,7 +10,7 @@ from engine_tables import columns_of, copy_to_postgres, export, rich_companies, 
 from hypothesis import given
 from test_no_look_ahead import PROBES, features_of, random_companies
 
-from demo_company import lifecycle
+from demo_company import lifecycle_here
 from lifecycle_ml.errors import TableError
 from lifecycle_ml.matrix.build import build_matrix, customers
 from lifecycle_ml.settings import Settings
@@ -101,7 +101,7 @@ def test_the_command_writes_the_same_matrix_from_postgres(database, tmp_path):
             "--out",
             str(out),
         )
-        done = lifecycle(*words, LIFECYCLE_SOURCE_URL=source)
+        done = lifecycle_here(*words, LIFECYCLE_SOURCE_URL=source)
         assert done.returncode == 0, done.stderr
         written.append(pd.read_parquet(out))
     assert len(written[0]) > 5

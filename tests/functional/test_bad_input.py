@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from demo_company import lifecycle
+from demo_company import lifecycle_here
 from lifecycle_ml.simulate.company import simulate_company
 from lifecycle_ml.store.store import Store
 
@@ -29,7 +29,7 @@ def company(tmp_path: Path) -> Path:
 
 def run(folder: Path, *more: str) -> tuple[int, str, str]:
     """Run the nightly chain on a folder and return exit status, output and errors."""
-    done = lifecycle("run", "--workspace", str(folder), "--as-of", AS_OF, *more)
+    done = lifecycle_here("run", "--workspace", str(folder), "--as-of", AS_OF, *more)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -94,7 +94,7 @@ def test_rows_left_out_are_said_and_counted(company: Path) -> None:
     contracts.loc[contracts.index[:3], "arr"] = -1.0
     contracts.to_parquet(path, index=False)
 
-    done = lifecycle("check", "--workspace", str(company), "--as-of", AS_OF, "--json")
+    done = lifecycle_here("check", "--workspace", str(company), "--as-of", AS_OF, "--json")
 
     findings = {finding["rule"]: finding for finding in json.loads(done.stdout)["findings"]}
     assert done.returncode == 0

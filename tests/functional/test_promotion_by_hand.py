@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from demo_company import lifecycle
+from demo_company import lifecycle_here
 from lifecycle_ml.models.bundle import Bundle
 from lifecycle_ml.simulate.company import simulate_company
 from lifecycle_ml.workspace import standard_root
@@ -53,7 +53,7 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
 
 def answered(*words: str) -> dict[str, object]:
     """Run a command with --json and return its document."""
-    done = lifecycle(*words, "--json")
+    done = lifecycle_here(*words, "--json")
     assert done.returncode == 0, done.stderr
     document: dict[str, object] = json.loads(done.stdout)
     return document
@@ -64,14 +64,14 @@ def test_a_later_training_is_promoted_and_rolled_back(company: tuple[Path, str, 
     folder, early, late = company
     here = ("--workspace", str(folder))
 
-    nothing = lifecycle("promote", "churn", *here)
+    nothing = lifecycle_here("promote", "churn", *here)
     assert nothing.returncode == 2
     assert "lifecycle train" in nothing.stderr
     assert "Traceback" not in nothing.stderr
 
     first = answered("train", "churn", *here, "--as-of", early)
     assert first["promoted"] is True, first["refusals"]
-    newest = lifecycle("promote", "churn", *here)
+    newest = lifecycle_here("promote", "churn", *here)
     assert newest.returncode == 2
     assert "version 1, the newest, serves already" in newest.stderr
 
@@ -89,13 +89,13 @@ def test_a_later_training_is_promoted_and_rolled_back(company: tuple[Path, str, 
     if not decided["promoted"]:
         assert [refusal["rule"] for refusal in decided["refusals"]] == ["shown_worse"]
         return
-    back = lifecycle("promote", "churn", *here, "--rollback")
+    back = lifecycle_here("promote", "churn", *here, "--rollback")
     assert back.returncode == 0, back.stderr
     assert "Rolled back from version 2 to version 1." in back.stdout
     assert "serves from the next publication on" in back.stdout
     assert answered("promote", "churn", *here, "--rollback")["serves"]["version"] == "2"
 
     for words in (["--version", "9"], ["--rollback", "--version", "1"]):
-        wrong = lifecycle("promote", "churn", *here, *words)
+        wrong = lifecycle_here("promote", "churn", *here, *words)
         assert wrong.returncode == 2
         assert "Traceback" not in wrong.stderr
