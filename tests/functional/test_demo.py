@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
-from demo_company import Demo, lifecycle
+from demo_company import Demo, lifecycle, lifecycle_here
 from lifecycle_ml.actions.levers import NOTHING
 from lifecycle_ml.health.state import HealthState
 from lifecycle_ml.matrix.build import build_matrix, customers
@@ -479,8 +479,8 @@ def test_explain_tells_the_account_in_words_and_as_json(demo: Demo, documents: d
     environ = {"LIFECYCLE_STORE_URL": demo.settings.store_url}
     workspace = ("--workspace", str(demo.workspace.root))
 
-    told = lifecycle("explain", account, *workspace, **environ)
-    as_json = lifecycle("explain", account, "--json", *workspace, **environ)
+    told = lifecycle_here("explain", account, *workspace, **environ)
+    as_json = lifecycle_here("explain", account, "--json", *workspace, **environ)
 
     assert told.returncode == 0
     assert "RED" in told.stdout
