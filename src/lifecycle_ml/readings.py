@@ -1,7 +1,8 @@
 """Readings of accounts: scores, reasons, colours, documents and receipts; nothing is written.
 
-The nightly run, the service's refresh and what-ifs all come through `read_accounts`, so a reading is the same
-whichever way it was asked for.
+The nightly run and the service's refresh come through `read_accounts`. It begins with `judge_accounts`:
+scores, reasons and colours, which is all a what-if asks for. So an account is judged the same whichever way
+it was asked about.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -26,6 +27,7 @@ from lifecycle_ml.health.scored import accounts_of, scored_table
 from lifecycle_ml.health.state import HealthState, next_states
 from lifecycle_ml.health.what_would_help import WhatIf, what_would_help
 from lifecycle_ml.matrix.build import build_matrix
+from lifecycle_ml.models.block import Block, Matrix
 from lifecycle_ml.outcomes.recipe import Recipe, load_recipe
 from lifecycle_ml.outcomes.snapshots import population
 from lifecycle_ml.reasons.explain import Explanations, explain
@@ -75,6 +77,39 @@ def past_of(store: Store, recipe: Recipe, as_of: date) -> Past:
     return store.states(before=as_of, since=max(earlier) - timedelta(days=recipe.label.grace_days))
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What is said first of the accounts of one as_of: scores, reasons and colours.
+
+    Grain: one row of `explanations` and `scored` per row of the matrix, in its order. `scored` is the scored
+    table without health and stage.
+    """
+
+    explanations: Explanations
+    scored: pd.DataFrame
+    states: Mapping[str, HealthState]
+
+
+def judge_accounts(
+    rules: Rulebook, accounts: pd.DataFrame, matrix: pd.DataFrame, as_of: date, past: Past
+) -> Judged:
+    """Score the accounts of one as_of, give reasons and decide colours; arguments as of `read_accounts`."""
+    block = Block.of(matrix)
+    segments = accounts.set_index("account_id")["segment"]
+    explanations = explain(rules.churn, block, rules.features, rules.taxonomy, segments)
+    scored = score_accounts(rules, accounts, block, explanations, as_of)
+    states = next_states(
+        {account: HealthState.from_json(before.state) for account, before in past.items()},
+        scored,
+        rules.health,
+        as_of,
+        rules.actions.playbooks.recovers_when,
+        rules.actions.playbooks.choose,
+        rules.churn.base_rates[rules.churn.headline],
+    )
+    return Judged(explanations, scored, states)
+
+
 def read_accounts(
     rules: Rulebook,
     accounts: pd.DataFrame,
@@ -83,31 +118,32 @@ def read_accounts(
     known_at: datetime,
     now: datetime,
     past: Past,
-    *,
-    helping: bool = True,
 ) -> Readings:
     """Turn the matrix of one as_of into readings: scores, reasons, colours, documents and receipts.
 
     Grain: one reading per row of `matrix`. `past` holds each account's last reading of an earlier as_of;
-    `accounts` names, segments and owners as they are today, and whether scores are provisional. Without
-    `helping` nobody looks for what would help, which takes longest, and `what_would_help` is [].
+    `accounts` names, segments and owners as they are today, and whether scores are provisional.
     """
-    segments = accounts.set_index("account_id")["segment"]
-    explanations = explain(rules.churn, matrix, rules.features, rules.taxonomy, segments)
-    scored = score_accounts(rules, accounts, matrix, explanations, as_of)
-    prior = {account: HealthState.from_json(before.state) for account, before in past.items()}
-    states = next_states(
-        prior,
-        scored,
-        rules.health,
-        as_of,
-        rules.actions.playbooks.recovers_when,
-        rules.actions.playbooks.choose,
-        rules.churn.base_rates[rules.churn.headline],
-    )
+    judged = judge_accounts(rules, accounts, matrix, as_of, past)
+    states, explanations = judged.states, judged.explanations
     stages = {account: before.stage for account, before in past.items()}
-    scored = with_colours(rules, scored, states, stages)
-    served = Served(
+    scored = with_colours(rules, judged.scored, states, stages)
+    served = served_at(rules, as_of, known_at, now)
+    fired = fire_triggers(scored, rules.actions.triggers)
+    segments = dict(zip(accounts["account_id"], accounts["segment"], strict=True))
+    helped = look_for_help(rules, matrix, states, segments)
+    read = partial(_read_account, rules, served, past, states, fired, helped)
+    feature_rows = records(matrix.drop(columns=["account_id", "as_of"]))
+    stored = tuple(
+        read(row, values, explanations.reasons[at], explanations.in_favour[at])
+        for at, (row, values) in enumerate(zip(records(scored), feature_rows, strict=True))
+    )
+    return Readings(stored=stored, scored=scored, states=states)
+
+
+def served_at(rules: Rulebook, as_of: date, known_at: datetime, now: datetime) -> Served:
+    """Return what readings of one as_of rest on."""
+    return Served(
         as_of=as_of,
         known_at=known_at,
         scored_at=now,
@@ -115,18 +151,13 @@ def read_accounts(
         headlines={name: bundle.headline for name, bundle in rules.bundles.items()},
         models=rules.models,
         workspace_digest=rules.workspace.digest,
-        package_version=version("lifecycle_ml"),
+        package_version=_package_version(),
     )
-    fired = fire_triggers(scored, rules.actions.triggers)
-    helped = look_for_help(rules, matrix, states, segments.to_dict()) if helping else {}
-    read = partial(_read_account, rules, served, past, states, fired, helped)
-    rows = _records(scored)
-    feature_rows = _records(matrix.drop(columns=["account_id", "as_of"]))
-    stored = tuple(
-        read(row, values, explanations.reasons[at], explanations.in_favour[at])
-        for at, (row, values) in enumerate(zip(rows, feature_rows, strict=True))
-    )
-    return Readings(stored=stored, scored=scored, states=states)
+
+
+@cache
+def _package_version() -> str:
+    return version("lifecycle_ml")
 
 
 def with_colours(
@@ -236,18 +267,15 @@ class Gathered:
     as_of: date
     past: Past
 
-    def read(self, now: datetime, *, helping: bool = True) -> Readings:
+    def read(self, now: datetime) -> Readings:
         """Turn the rows into readings, as `read_accounts` does."""
         return read_accounts(
-            self.rules,
-            self.accounts,
-            self.matrix,
-            self.as_of,
-            midnight(self.as_of),
-            now,
-            self.past,
-            helping=helping,
+            self.rules, self.accounts, self.matrix, self.as_of, midnight(self.as_of), now, self.past
         )
+
+    def judge(self) -> Judged:
+        """Score, explain and colour the rows, as `judge_accounts` does."""
+        return judge_accounts(self.rules, self.accounts, self.matrix, self.as_of, self.past)
 
 
 def gather(
@@ -273,12 +301,13 @@ def gather(
 
 
 def score_accounts(
-    rules: Rulebook, accounts: pd.DataFrame, matrix: pd.DataFrame, explanations: Explanations, as_of: date
+    rules: Rulebook, accounts: pd.DataFrame, matrix: Matrix, explanations: Explanations, as_of: date
 ) -> pd.DataFrame:
     """Return the scored table of one as_of, without health and stage: one row per row of `matrix`.
 
     accounts: as `accounts_of` gives them, with `provisional`. explanations: of the same rows.
     """
+    block = Block.of(matrix)
     first = [reasons[0] for reasons in explanations.reasons]
     said = pd.DataFrame(
         {
@@ -291,8 +320,9 @@ def score_accounts(
     )
     growth = None
     if (bundle := rules.bundles.get(EXPANSION)) is not None:
-        growth = bundle.score(matrix).rename(columns={f"probability_{bundle.headline}d": "probability"})
-    return scored_table(matrix, accounts, rules.churn.score(matrix), growth, said, as_of)
+        growth = bundle.score(block)
+        growth["probability"] = growth[f"probability_{bundle.headline}d"]
+    return scored_table(block.frame, accounts, rules.churn.score(block), growth, said, as_of)
 
 
 def named_accounts(tables: Tables, rules: Rulebook, as_of: date, known_at: datetime) -> pd.DataFrame:
@@ -304,7 +334,8 @@ def named_accounts(tables: Tables, rules: Rulebook, as_of: date, known_at: datet
     return accounts.assign(**{COLUMN: pd.Series(heard, accounts.index, dtype="object")})
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return each row as a mapping of its columns."""
     columns = list(frame.columns)
     # as one block of objects: column by column costs one account more than its score
     return [dict(zip(columns, row, strict=True)) for row in frame.to_numpy(dtype=object).tolist()]

@@ -1,13 +1,12 @@
 """What an account's score would be if some of its features were different, worked out when somebody asks.
 
 The account is read from the source as it was for the publication readers see; the changed row goes the way
-every row goes (`readings.read_accounts`). Features that rest on the same fact do not follow the changed one:
+every row goes (`readings.judge_accounts`). Features that rest on the same fact do not follow the changed one:
 who changes users changes users per seat too. Nothing is written.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections import OrderedDict
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle_ml.errors import BundleError, LifecycleError, UserError, did_you_mean
-from lifecycle_ml.store.reading import plain
+from lifecycle_ml.store.reading import plain, scores_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,16 +80,14 @@ class WhatIfs:
         """
         gathered, before = self._account(publication, account_id)
         row = changed_row(gathered.rules.features, gathered.matrix, changes, _levels(gathered))
-        reading = replace(gathered, matrix=row).read(publication.now, helping=False)
-        after = _document(reading.stored[0].body)
         ranges = gathered.rules.churn.ranges
         return {
             "account_id": account_id,
             "as_of": publication.as_of.isoformat(),
             "changes": [_told(gathered, row, each, ranges.get(each.feature)) for each in changes],
-            "before": _short(before),
-            "after": _short(after),
-            "model": after["model"],
+            "before": before,
+            "after": _answer(replace(gathered, matrix=row), publication),
+            "model": gathered.rules.models,
         }
 
     def _account(self, publication: Publication, account_id: str) -> tuple[Gathered, dict[str, Any]]:
@@ -135,7 +132,7 @@ class WhatIfs:
         own = gathered.accounts[gathered.accounts["account_id"] == account_id].reset_index(drop=True)
         past = {account_id: gathered.past[account_id]} if account_id in gathered.past else {}
         gathered = replace(gathered, accounts=own, past=past)
-        return gathered, _document(gathered.read(publication.now, helping=False).stored[0].body)
+        return gathered, _answer(gathered, publication)
 
 
 def changed_row(
@@ -212,17 +209,19 @@ def _told(
     }
 
 
-def _document(body: bytes) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(body)
-    return document
+def _answer(gathered: Gathered, publication: Publication) -> dict[str, Any]:
+    """Return what is said of the one account gathered: scores, colour and reasons."""
+    from lifecycle_ml.health.document import health_document
+    from lifecycle_ml.readings import midnight, records, served_at
 
-
-def _short(document: Mapping[str, Any]) -> dict[str, Any]:
+    judged = gathered.judge()
+    (row,), (state,) = records(judged.scored), judged.states.values()
+    served = served_at(gathered.rules, gathered.as_of, midnight(gathered.as_of), publication.now)
+    health = health_document(state, row, (), gathered.rules.health, gathered.as_of)
     return {
-        "churn": document["churn"],
-        "expansion": document["expansion"],
-        "color": document["health"]["color"],
-        "arr_at_risk": document["health"]["arr_at_risk"],
-        "reasons": document["reasons"],
-        "in_favour": document["in_favour"],
+        **scores_of(served, row),
+        "color": state.color,
+        "arr_at_risk": health["arr_at_risk"],
+        "reasons": judged.explanations.reasons[0],
+        "in_favour": judged.explanations.in_favour[0],
     }

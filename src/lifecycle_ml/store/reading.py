@@ -81,8 +81,7 @@ def compose(
         "as_of": served.as_of.isoformat(),
         "scored_at": f"{served.scored_at.isoformat(timespec='seconds')}Z",
         "stage": plain(row.get("stage")),
-        "churn": _churn(served, row),
-        "expansion": _expansion(served, row),
+        **scores_of(served, row),
         "health": dict(health),
         "reasons": [dict(reason) for reason in reasons],
         "in_favour": [dict(item) for item in in_favour],
@@ -92,6 +91,11 @@ def compose(
         "model": {kind: served.models.get(kind) for kind in MODEL_KINDS},
         "receipt": receipt,
     }
+
+
+def scores_of(served: Served, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `churn` and `expansion` of one account, as its document holds them."""
+    return {"churn": _churn(served, row), "expansion": _expansion(served, row)}
 
 
 def _churn(served: Served, row: Mapping[str, Any]) -> dict[str, Any]:
