@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import os
 from collections.abc import Callable, Generator, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 import postgres_server
 from absent import missing
 from demo_company import Demo, run_demo
+
+# xdist gives its workers the width of a terminal that no command of a test writes to
+os.environ.pop("COLUMNS", None)
 
 LONGEST = (
     "demo",
