@@ -172,7 +172,10 @@ def compare_batches(
 
 
 def compare_one(report: Report, bundles: list[Bundle], rows: pd.DataFrame, rounds: int) -> None:
-    """Time one account after the other against the bare calls of the same two bags."""
+    """Time one account after the other against the bare calls of the same two bags.
+
+    The processor's time decides: one account takes so little that other work sways the clock.
+    """
     churn, expansion = bundles
     ours, bare = [], []
     for at in range(rounds + 5):  # the first five fill caches
@@ -189,9 +192,10 @@ def compare_one(report: Report, bundles: list[Bundle], rows: pd.DataFrame, round
             score_and_explain(churn, block)
             expansion.score(block)
 
-        bare.append(clocked(call).seconds)
-        ours.append(clocked(answer).seconds)
-    mine, theirs = median(ours[5:]) * 1e3, median(bare[5:]) * 1e3
+        bare.append(clocked(call))
+        ours.append(clocked(answer))
+    mine, theirs = (median(each.processor for each in taken[5:]) * 1e3 for taken in (ours, bare))
+    passed, theirs_passed = (median(each.seconds for each in taken[5:]) * 1e3 for taken in (ours, bare))
     report.heading("one account", f"{rounds} accounts, medians")
     report.line(
         "one",
@@ -199,7 +203,10 @@ def compare_one(report: Report, bundles: list[Bundle], rows: pd.DataFrame, round
         "1 row",
         target=f"{TIMES_ONE:.0f} times",
         met=mine <= TIMES_ONE * theirs,
-        said=f"{mine:.1f} ms, bare pred_contrib of both bags {theirs:.1f} ms: {mine / theirs:.1f} times",
+        said=(
+            f"{mine:.1f} ms of the processor, bare pred_contrib of both bags {theirs:.1f} ms: "
+            f"{mine / theirs:.1f} times; {passed:.1f} and {theirs_passed:.1f} ms by the clock"
+        ),
     )
 
 

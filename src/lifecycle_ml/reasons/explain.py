@@ -134,7 +134,7 @@ def explain(
     if not parts:
         parts.append(_explain_rows(weightless(block), block, defined, taxonomy, {}, asked, by_rules=True))
     return Explanations(
-        keys=block.frame[["account_id", "as_of"]].reset_index(drop=True),
+        keys=pd.DataFrame({name: block.frame[name].array for name in ("account_id", "as_of")}),
         horizon=at,
         basis="facts" if by_rules else "contributions",
         sums=_stack(part.weighed.sums for part in parts),

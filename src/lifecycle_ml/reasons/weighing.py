@@ -122,9 +122,10 @@ def weigh(
     unknown = [name in by_name and by_name[name].null_means == "unknown" for name in names]
     missing = rows.missing(names) & np.array(unknown, dtype=bool)[:, None]
     every_group, eleven = _grouped(categories)
-    # the sums of the eleven, then context, then what is missing
-    parts = sum_groups(np.where(missing, 0.0, relative), every_group)
-    gap = _sum_columns(sum_groups(np.where(missing, relative, 0.0), every_group).T, range(every_group[0]))
+    # the sums of the eleven, then context: of what is known, and of what is missing
+    both = np.stack([np.where(missing, 0.0, relative), np.where(missing, relative, 0.0)])
+    parts, gaps = sum_groups(both, every_group)
+    gap = _sum_columns(gaps.T, range(every_group[0]))
     sums = parts[:-1]
     facts = None if bundle.causes is None else bundle.causes.weigh(rows)
     weights = np.zeros((1, len(rows), len(CATEGORIES))) if facts is None else facts.members
