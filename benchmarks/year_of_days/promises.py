@@ -239,7 +239,7 @@ class _Walk:
 
     def _look(self, now: datetime, found: Promises) -> None:
         load: dict[str, float] = defaultdict(float)
-        roles: dict[str, str] = {}
+        roles: dict[str, set[str]] = defaultdict(set)
         unfinished = late = 0
         for mine in self._by_account.values():
             for action in mine.values():
@@ -253,9 +253,10 @@ class _Walk:
                 beyond = action["status"] == "snoozed" and action["beyond_capacity"]
                 if action["status"] in ("open", "snoozed") and not _watches(action) and not beyond:
                     load[action["owner"]] += action["hours"]
-                    roles[action["owner"]] = action["owner_role"]
+                    roles[action["owner"]].add(action["owner_role"])
         found.over_hours += sum(
-            hours > self._team.hours(roles[owner], owner) + ROUNDING for owner, hours in load.items()
+            hours > min(self._team.hours(role, owner) for role in roles[owner]) + ROUNDING
+            for owner, hours in load.items()
         )
         self._backlog.append(unfinished)
         self._overdue.append(late / unfinished if unfinished else 0.0)

@@ -22,18 +22,21 @@ class Desk:
     """Knows the hours everybody has left. Open and sleeping work counts against its owner until done.
 
     A review that sleeps is none yet: most accounts recover before it wakes. Nor is work beyond capacity that
-    somebody put off: it was never in anybody's week.
+    somebody put off: it was never in anybody's week. Who does work of several roles and is listed in none has
+    the hours of the role with the fewest.
     """
 
     def __init__(self, team: Team, kept: Sequence[Action], ended: Sequence[Action], now: datetime) -> None:
         self._team = team
         self._hours: dict[tuple[str, str], float] = {}
+        self._fewest: dict[str, float] = {}
         self._load: dict[str, float] = defaultdict(float)
         self._upkeep: dict[str, float] = defaultdict(float)
         for action in kept:
             if action.owner is not None and (action.status == "open" or _sleeps_as_work(action)):
                 self._load[action.owner] += action.hours
                 self._upkeep[action.owner] += action.hours if action.kind in UPKEEP else 0.0
+                self._fewest[action.owner] = self._week(action.owner_role, action.owner)
         self._expansion = Counter(
             action.owner
             for action in (*kept, *ended)
@@ -102,6 +105,7 @@ class Desk:
 
     def _take(self, need: Need, step: Step, owner: str, times: int) -> None:
         self._load[owner] += times * step.hours
+        self._fewest[owner] = self._week(step.owner_role, owner)
         self._upkeep[owner] += times * step.hours if need.kind in UPKEEP else 0.0
         if need.kind == "trigger":
             self._expansion[owner] += times
@@ -122,7 +126,7 @@ class Desk:
         key = (role, person)
         if key not in self._hours:
             self._hours[key] = self._team.hours(role, person)
-        return self._hours[key]
+        return min(self._hours[key], self._fewest.get(person, self._hours[key]))
 
 
 def _sleeps_as_work(action: Action) -> bool:

@@ -332,6 +332,19 @@ def test_work_nobody_has_hours_for_wakes_over_capacity():
     assert [(event.kind, event.action.status) for event in events] == [("woken", "over_capacity")]
 
 
+def test_who_works_for_two_roles_has_the_hours_of_the_one_with_fewer():
+    """Sam is listed nowhere: 12 hours as a success manager, 10 as an account executive."""
+    (first, *_) = (event.action for event in plan(scored(), {"A": state()}))
+    as_csm = replace(first, owner="Sam", owner_role="csm", hours=10.5)
+    as_seller = replace(first, account_id="B", owner="Sam", owner_role="account_executive", hours=0.5)
+    waking = replace(as_csm, account_id="C", status="snoozed", hours=0.25, beyond_capacity=True)
+
+    assert (TEAM.hours("csm", "Sam"), TEAM.hours("account_executive", "Sam")) == (12.0, 10.0)
+    assert Desk(TEAM, [as_csm], (), NOW).wake(waking) == "open"
+    assert Desk(TEAM, [as_csm, as_seller], (), NOW).wake(waking) == "over_capacity"
+    assert Desk(TEAM, [as_seller, as_csm], (), NOW).wake(waking) == "over_capacity"
+
+
 def test_work_beyond_capacity_that_is_put_off_takes_nobodys_hours():
     """The head of customer success puts off what was too much; their own work still fits into the week."""
     accounts = {f"A{number:02}": state() for number in range(10)}
