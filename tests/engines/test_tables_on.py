@@ -199,7 +199,7 @@ def test_a_later_version_replaces_an_earlier_one(engine):
             INSERT INTO accounts VALUES ('a', '2024-01-01');
             INSERT INTO contracts VALUES (1, 'a', '2024-01-02', 3, 'EUR'), (2, 'a', '2024-01-02', 1, 'USD');
             """,
-            "Contracts are in EUR, USD without rates",
+            "contracts are in EUR, USD without rates",
         ),
     ],
 )
