@@ -26,7 +26,8 @@ def explain(settings: Settings, account: str, as_of: date | None, *, as_json: bo
         answers = store.answers([account], as_of)
         renewal, starts = store.renewal(account, as_of), store.onboarding_start(account, as_of)
         latest = store.current()
-        meant = "" if account in answers.bodies else store.meant_by(account)
+        stranger = account not in answers.bodies and account not in answers.unscored
+        meant = store.meant_by(account) if stranger else ""
     if latest is None:
         raise ConfigError("nothing is published; run `lifecycle run` first.")
     if answers.publication is None:
@@ -36,7 +37,6 @@ def explain(settings: Settings, account: str, as_of: date | None, *, as_json: bo
         )
     if account not in answers.bodies:
         why = answers.unscored.get(account, "no account of that id is known.")
-        meant = "" if account in answers.unscored else meant
         raise ConfigError(
             f"account {account!r} has no reading as of {answers.publication.as_of}: {why}{meant}"
         )

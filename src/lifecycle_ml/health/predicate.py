@@ -21,7 +21,8 @@ USUAL = "__usual"
 class Predicate(Strict):
     """One criterion of a way back, such as `active_users_28d >= 0.7 x its usual value at onset`.
 
-    `number` is absolute; `factor_of_onset` multiplies the value the feature had when the colour turned,
+    `number` is absolute; `factor_of_onset` multiplies the value the feature had when the colour turned (of
+    `risk` no less than where the colour begins: a fact may have turned it while the risk was low),
     `factor_of_usual` the value that was usual for the account then. Where several are given the strictest
     counts: a factor of nothing asks for nothing, so an account that went dark needs a number as well.
     Where only `whole` numbers make sense, at least 2.4 users are 3 and at most 2.4 are 2.
