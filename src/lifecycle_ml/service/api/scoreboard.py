@@ -124,5 +124,8 @@ def get_scoreboard(
     """Return what followed when triggers fired, as `lifecycle actions --scoreboard` worked it out last."""
     found = at.store.scoreboard()
     if found is None:
-        raise ProblemError("no-scoreboard", "Nobody has worked out a scoreboard of triggers yet.")
+        raise ProblemError(
+            "no-scoreboard",
+            "Nobody has worked out a scoreboard of triggers yet; `lifecycle actions --scoreboard` does.",
+        )
     return tagged_response(request, json_bytes(found))
